@@ -1,0 +1,7 @@
+"""What a Markov decision process is, and its exact solution."""
+
+from mdps.evaluate import Evaluation as Evaluation
+from mdps.evaluate import evaluate as evaluate
+from mdps.mdp import MDP as MDP
+from mdps.mdp import stack as stack
+from mdps.mdp import uniform_policy as uniform_policy

@@ -1,0 +1,82 @@
+"""All there is to know of one policy in one MDP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mdps.elimination import Resolvent, backup, eliminate
+from mdps.mdp import MDP, Array, as_policy
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The exact evaluation of a policy. Build it with :func:`evaluate`.
+
+    Batch axes ``*B`` are those of the MDP and the policy, broadcast together. Symbols follow the TRPO paper
+    (arXiv:1502.05477v5, section 2): ``rho`` is the *unnormalised* discounted visitation frequency, which sums to
+    1/(1-gamma); ``d = (1-gamma) rho`` is the distribution that sums to 1.
+    """
+
+    mdp: MDP
+    pi: Array  # [*B, S, A]
+    V: Array  # [*B, S] state values
+    Q: Array  # [*B, S, A] action values
+    A: Array  # [*B, S, A] advantages Q - V, from relative values: no cancellation as gamma -> 1
+    rho: Array  # [*B, S] sum_t gamma^t Pr(s_t = s), sums to 1/(1-gamma)
+    d: Array  # [*B, S] (1-gamma) rho, sums to 1
+    eta: Array  # [*B] expected discounted return, rho0 . V
+    resolvent: Resolvent  # the factored (I - gamma P_pi)^-1
+
+    def __getitem__(self, index: Any) -> Evaluation:
+        """One instance or a slice of the batch."""
+        return evaluate(broadcast_mdp(self.mdp, self.eta.shape)[index], self.pi[index])
+
+
+def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:
+    """Evaluate a policy exactly by elimination without subtraction.
+
+    Parameters
+    ----------
+    mdp
+        One process or a batch ``*B``.
+    pi
+        Policy table [*B, S, A]; its batch axes broadcast with the MDP's, so one policy may be evaluated in many
+        processes and many policies in one process.
+
+    Raises
+    ------
+    ValueError
+        If ``pi`` does not fit the MDP or one of its rows is not a distribution; the message names the row.
+    """
+    policy = as_policy(mdp, pi)
+    policy = np.broadcast_to(policy, np.broadcast_shapes(policy.shape, mdp.R.shape))
+    resolvent = eliminate(mdp.P, policy, mdp.gamma)
+    reward = weighted(policy, mdp.R)
+    V = resolvent.values(reward)
+    h, level = resolvent.relative_values(reward)
+    A = backup(mdp.P, mdp.R, mdp.gamma, h) - h[..., None] - level[..., None, None]
+    A = A - weighted(policy, A)[..., None]  # zero by definition, here up to rounding: restores sum_a pi A = 0
+    rho = resolvent.occupancy(mdp.rho0)
+    d = rho * (1 - mdp.gamma)[..., None]
+    return Evaluation(mdp, policy, V, V[..., None] + A, A, rho, d, (mdp.rho0 * V).sum(-1), resolvent)
+
+
+def weighted(pi: Array, f: Array) -> Array:
+    """``E_{a~pi(.|s)} f(s,a)`` for pi and f [*B,S,A] -> [*B,S], under the exact normalisation of pi's rows."""
+    return (pi * f).sum(-1) / pi.sum(-1)  # type: ignore[no-any-return]
+
+
+def broadcast_mdp(mdp: MDP, batch: tuple[int, ...]) -> MDP:
+    """Return the MDP with its tables repeated (as views) to the batch shape ``batch``."""
+    if mdp.batch == batch:
+        return mdp
+    return MDP(
+        np.broadcast_to(mdp.P, (*batch, mdp.S, mdp.A, mdp.S)),
+        mdp.R,
+        mdp.rho0,
+        mdp.gamma,
+    )

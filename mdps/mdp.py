@@ -1,0 +1,199 @@
+"""What a Markov decision process is: tables, checked once.
+
+Symbols, here and everywhere else in the project:
+
+====== ============ ==================================================================
+name   shape        meaning
+====== ============ ==================================================================
+P      [*B,S,A,S]   P[s,a,s'] = Pr(next state s' | state s, action a)
+R      [*B,S,A]     expected reward of action a in state s
+rho0   [*B,S]       distribution of the first state
+gamma  [*B]         discount factor, in [0, 1)
+pi     [*B,S,A]     pi[s,a] = probability of action a in state s
+====== ============ ==================================================================
+
+``*B`` stands for any number of leading batch axes, none included. A float table whose rows sum to one
+only up to rounding is read as its exact row-normalisation: that is the process every result is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+ROW_SUM_TOLERANCE = 1e-8
+"""Rows further than this from a sum of one are taken for a mistake, nearer ones for rounding."""
+
+
+@dataclass(frozen=True, eq=False)
+class MDP:
+    """A finite discounted Markov decision process, or a batch of them with the same S and A.
+
+    Parameters
+    ----------
+    P, R, rho0, gamma
+        Tables as in the module docstring. Batch axes broadcast: one ``P`` may serve many ``gamma``.
+        The fields are stored as read-only float64 arrays that share the batch shape ``*B``.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, an entry is nan or infinite, a probability is negative, a row does not sum
+        to one within ``ROW_SUM_TOLERANCE``, gamma lies outside [0, 1), or a dimension is empty. The
+        message names the first offending index.
+    """
+
+    P: Array  # [*B, S, A, S]
+    R: Array  # [*B, S, A]
+    rho0: Array  # [*B, S]
+    gamma: Array  # [*B]
+
+    def __init__(self, P: ArrayLike, R: ArrayLike, rho0: ArrayLike, gamma: ArrayLike) -> None:
+        p, r, start, discount = _table("P", P), _table("R", R), _table("rho0", rho0), _table("gamma", gamma)
+        if p.ndim < 3 or p.shape[-1] != p.shape[-3]:
+            raise ValueError(f"P has shape {p.shape}; expected [*B, S, A, S] with the first and last state axes equal")
+        states, actions = p.shape[-3], p.shape[-2]
+        if r.ndim < 2 or r.shape[-2:] != (states, actions):
+            raise ValueError(f"R has shape {r.shape}; expected [*B, S, A] = [..., {states}, {actions}] to match P")
+        if start.ndim < 1 or start.shape[-1] != states:
+            raise ValueError(f"rho0 has shape {start.shape}; expected [*B, S] = [..., {states}] to match P")
+        try:
+            batch = np.broadcast_shapes(p.shape[:-3], r.shape[:-2], start.shape[:-1], discount.shape)
+        except ValueError:
+            raise ValueError(
+                f"batch axes do not broadcast: P {p.shape[:-3]}, R {r.shape[:-2]}, rho0 {start.shape[:-1]}, gamma {discount.shape}"
+            ) from None
+        if 0 in (*batch, states, actions):
+            raise ValueError(f"empty MDP: batch {batch}, {states} states, {actions} actions; every axis needs at least one entry")
+        outside = ~((discount >= 0) & (discount < 1))
+        if outside.any():
+            raise ValueError(f"gamma{_where(outside)} is {discount[outside].flat[0]!r}; expected 0 <= gamma < 1")
+        fields = {
+            "P": (_stochastic("P", p), (*batch, states, actions, states)),
+            "R": (r, (*batch, states, actions)),
+            "rho0": (_stochastic("rho0", start), (*batch, states)),
+            "gamma": (discount, batch),
+        }
+        for name, (value, shape) in fields.items():
+            object.__setattr__(self, name, _frozen(np.broadcast_to(value, shape)))
+
+    @property
+    def S(self) -> int:
+        """Number of states."""
+        return self.R.shape[-2]
+
+    @property
+    def A(self) -> int:
+        """Number of actions."""
+        return self.R.shape[-1]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Shape of the batch axes ``*B``; ``()`` for a single process."""
+        return self.gamma.shape
+
+    def __getitem__(self, index: Any) -> MDP:
+        """One instance or a slice of the batch: ``mdp[3]``, ``mdp[10:20]``, ``mdp[mask]``. Nothing is checked again."""
+        if not self.batch:
+            raise IndexError("this MDP has no batch axis to index; it is a single instance")
+        view = object.__new__(MDP)
+        for name in ("P", "R", "rho0"):
+            object.__setattr__(view, name, _frozen(getattr(self, name)[index]))
+        object.__setattr__(view, "gamma", _frozen(np.asarray(self.gamma[index])))
+        if 0 in view.batch:
+            raise IndexError(f"index {index!r} selects no instance of a batch of shape {self.batch}")
+        return view
+
+    def __repr__(self) -> str:
+        gamma = f"{float(self.gamma):g}" if not self.batch else f"{self.gamma.min():g}..{self.gamma.max():g}"
+        return f"MDP(S={self.S}, A={self.A}, gamma={gamma}, batch={self.batch})"
+
+
+def stack(mdps: list[MDP]) -> MDP:
+    """Stack MDPs of equal S, A and batch shape along a new first batch axis.
+
+    Raises
+    ------
+    ValueError
+        If the list is empty or the shapes differ.
+    """
+    if not mdps:
+        raise ValueError("stack got no MDP; give at least one")
+    shapes = {(m.batch, m.S, m.A) for m in mdps}
+    if len(shapes) > 1:
+        raise ValueError(f"cannot stack MDPs of different (batch, S, A): {sorted(shapes)}")
+    return MDP(*(np.stack([getattr(m, name) for m in mdps]) for name in ("P", "R", "rho0", "gamma")))
+
+
+def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
+    """Check a policy table against an MDP and return it as float64, [*B', S, A].
+
+    The batch axes of ``pi`` may be fewer or more than those of ``mdp``; they have to broadcast.
+
+    Raises
+    ------
+    ValueError
+        If the states or actions differ from the MDP's, or a row is not a distribution.
+    """
+    table = _table(name, pi)
+    if table.ndim < 2 or table.shape[-2:] != (mdp.S, mdp.A):
+        raise ValueError(f"{name} has shape {table.shape}; expected [*B, S, A] = [..., {mdp.S}, {mdp.A}] for this MDP")
+    try:
+        batch = np.broadcast_shapes(table.shape[:-2], mdp.batch)
+    except ValueError:
+        raise ValueError(f"{name} has batch axes {table.shape[:-2]}, which do not broadcast with the MDP's {mdp.batch}") from None
+    if 0 in batch:
+        raise ValueError(f"{name} is an empty batch, shape {table.shape}; give at least one policy")
+    return _stochastic(name, table)
+
+
+def uniform_policy(mdp: MDP) -> Array:
+    """Return the policy that takes every action with equal probability, [*B, S, A]."""
+    return np.full(mdp.R.shape, 1.0 / mdp.A)
+
+
+def _table(name: str, value: ArrayLike) -> Array:
+    try:
+        table = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} cannot be read as an array of floats: {error}") from None
+    bad = ~np.isfinite(table)
+    if bad.any():
+        raise ValueError(f"{name}{_where(bad)} is {table[bad].flat[0]}; every entry has to be finite")
+    return table
+
+
+def _stochastic(name: str, table: Array) -> Array:
+    """Check that rows along the last axis are distributions; divide out a deviation larger than rounding."""
+    negative = table < 0
+    if negative.any():
+        raise ValueError(f"{name}{_where(negative)} is {table[negative].flat[0]!r}; a probability cannot be negative")
+    total = table.sum(-1)
+    deviation = np.abs(total - 1)
+    off = deviation > ROW_SUM_TOLERANCE
+    if off.any():
+        raise ValueError(
+            f"{name}{_where(off)} sums to {total[off].flat[0]!r}, not to 1; divide each row by its sum "
+            f"if that is what is meant: {name} / {name}.sum(-1, keepdims=True)"
+        )
+    loose = deviation > 4 * np.finfo(float).eps
+    if loose.any():
+        table[loose] /= total[loose][..., None]
+    return table
+
+
+def _where(mask: NDArray[np.bool_]) -> str:
+    """Index of the first True entry as it would be typed, e.g. ``[2, 0]``; empty for a scalar."""
+    first = np.argwhere(mask)[0]
+    return f"[{', '.join(str(i) for i in first)}]" if first.size else ""
+
+
+def _frozen(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
