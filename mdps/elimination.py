@@ -10,8 +10,7 @@ Read as a Markov chain: eliminating a state watches the chain only while it is e
 expected discounted time between two visits outside the eliminated states, so the row slack is
 ``(1 - gamma) time[k]``. The last state, the *reference*, is one that is easy to reach.
 
-The kernels are generalised ufuncs: leading axes broadcast, one code path serves a single process and a batch,
-and batches are spread over the processor's cores.
+The kernels are generalised ufuncs: leading axes broadcast, and one code path serves a single process and a batch.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from numba import guvectorize, njit
 
 from mdps.mdp import Array
 
-_OPTIONS = {"nopython": True, "cache": True, "target": "parallel"}
+_OPTIONS = {"nopython": True, "cache": True, "target": "cpu"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +48,10 @@ class Resolvent:
         """
         return _relative_values(self.factors, self.time, self.reference, reward)
 
+    def relative_magnitude(self, size: Array) -> Array:
+        """What ``relative_values`` adds up, in absolute value, for ``|reward| <= size``, [*B,S]: times eps, its rounding error."""
+        return _relative_magnitude(self.factors, self.time, self.reference, size)
+
     def occupancy(self, start: Array) -> Array:
         """``rho = start M^-1`` for a nonnegative start, [*B,S]; exact to a few ulps in every entry."""
         return _occupancy(self.factors, self.reference, start)
@@ -58,7 +61,11 @@ class Resolvent:
 
         The reference entry comes from that balance, so no error is multiplied by 1/(1-gamma).
         """
-        return _flow(self.factors, self.time, self.reference, source)
+        return _flow(self.factors, self.time, self.reference, source, -1.0)
+
+    def flow_magnitude(self, size: Array) -> Array:
+        """What ``flow`` adds up, in absolute value, for ``|source| <= size``, [*B,S]: times eps, its rounding error."""
+        return _flow(self.factors, self.time, self.reference, size, 1.0)
 
 
 def eliminate(P: Array, pi: Array, gamma: Array) -> Resolvent:
@@ -71,13 +78,18 @@ def eliminate(P: Array, pi: Array, gamma: Array) -> Resolvent:
     return Resolvent(np.asarray(gamma, dtype=float), factors, time, reference)
 
 
-def backup(P: Array, R: Array, gamma: Array, values: Array) -> Array:
+def backup(P: Array, R: Array, gamma: Array | float, values: Array) -> Array:
     """``R + gamma P v`` for every state and action, [*B,S,A], from v [*B,S]."""
-    return _backup(P, R, gamma, values)  # type: ignore[no-any-return]
+    return _backup(P, R, gamma, values)
+
+
+def forward(P: Array, weights: Array) -> Array:
+    """``sum_{s,a} w(s,a) P(s'|s,a)``: where the mass w [*B,S,A] goes in one step, [*B,S]."""
+    return _forward(P, weights)
 
 
 @njit("void(f8[:,:,:],f8[:,:],f8,i8,f8[:,:],f8[:])", cache=True, error_model="numpy")
-def _factor(P, pi, gamma, reference, m, time):  # type: ignore[no-untyped-def]
+def _factor(P, pi, gamma, reference, m, time):
     """Eliminate ``I - gamma P_pi`` with ``reference`` (swapped with the last state) left for the end."""
     n, actions = pi.shape
     last = n - 1
@@ -113,7 +125,7 @@ def _factor(P, pi, gamma, reference, m, time):  # type: ignore[no-untyped-def]
 
 
 @njit("void(f8[:,:],f8[:])", cache=True, error_model="numpy")
-def _solve_transposed(m, x):  # type: ignore[no-untyped-def]
+def _solve_transposed(m, x):
     """Overwrite a nonnegative source x by ``x M^-1``, in the order of elimination."""
     n = x.shape[0]
     for k in range(n):
@@ -127,7 +139,7 @@ def _solve_transposed(m, x):  # type: ignore[no-untyped-def]
 
 
 @guvectorize(["(f8[:,:,:],f8[:,:],f8,f8[:,:],f8[:],i8[:])"], "(s,a,s),(s,a),()->(s,s),(s),()", **_OPTIONS)
-def _eliminate(P, pi, gamma, m, time, reference):  # type: ignore[no-untyped-def]
+def _eliminate(P, pi, gamma, m, time, reference):
     n = time.shape[0]
     last = n - 1
     reference[0] = last
@@ -142,7 +154,7 @@ def _eliminate(P, pi, gamma, m, time, reference):  # type: ignore[no-untyped-def
 
 
 @guvectorize(["(f8[:,:],f8[:],i8,f8[:],f8[:],f8[:])"], "(s,s),(s),(),(s)->(s),()", **_OPTIONS)
-def _relative_values(m, time, reference, reward, h, level):  # type: ignore[no-untyped-def]
+def _relative_values(m, time, reference, reward, h, level):
     n = time.shape[0]
     last = n - 1
     for i in range(n):
@@ -163,7 +175,7 @@ def _relative_values(m, time, reference, reward, h, level):  # type: ignore[no-u
 
 
 @guvectorize(["(f8[:,:],i8,f8[:],f8[:])"], "(s,s),(),(s)->(s)", **_OPTIONS)
-def _values(m, reference, reward, v):  # type: ignore[no-untyped-def]
+def _values(m, reference, reward, v):
     n = v.shape[0]
     last = n - 1
     for i in range(n):
@@ -181,7 +193,7 @@ def _values(m, reference, reward, v):  # type: ignore[no-untyped-def]
 
 
 @guvectorize(["(f8[:,:],i8,f8[:],f8[:])"], "(s,s),(),(s)->(s)", **_OPTIONS)
-def _occupancy(m, reference, start, x):  # type: ignore[no-untyped-def]
+def _occupancy(m, reference, start, x):
     n = x.shape[0]
     last = n - 1
     for i in range(n):
@@ -192,7 +204,27 @@ def _occupancy(m, reference, start, x):  # type: ignore[no-untyped-def]
 
 
 @guvectorize(["(f8[:,:],f8[:],i8,f8[:],f8[:])"], "(s,s),(s),(),(s)->(s)", **_OPTIONS)
-def _flow(m, time, reference, source, x):  # type: ignore[no-untyped-def]
+def _relative_magnitude(m, time, reference, size, h):
+    n = time.shape[0]
+    last = n - 1
+    for i in range(n):
+        h[i] = size[i]
+    h[reference], h[last] = h[last], h[reference]
+    for i in range(1, n):
+        for k in range(i):
+            h[i] += m[i, k] * h[k]
+    c = h[last] / time[last]
+    h[last] = 0.0
+    for k in range(last - 1, -1, -1):
+        total = h[k] + c * time[k]
+        for j in range(k + 1, last):
+            total += m[k, j] * h[j]
+        h[k] = total / m[k, k]
+    h[reference], h[last] = h[last], h[reference]
+
+
+@guvectorize(["(f8[:,:],f8[:],i8,f8[:],f8,f8[:])"], "(s,s),(s),(),(s),()->(s)", **_OPTIONS)
+def _flow(m, time, reference, source, sign, x):
     n = time.shape[0]
     last = n - 1
     for i in range(n):
@@ -204,7 +236,7 @@ def _flow(m, time, reference, source, x):  # type: ignore[no-untyped-def]
             x[k] += x[i] * m[i, k]
         x[k] /= m[k, k]
         balance += x[k] * time[k]
-    x[last] = -balance / time[last]
+    x[last] = sign * balance / time[last]
     for k in range(last - 1, -1, -1):
         for i in range(k + 1, n):
             x[k] += x[i] * m[i, k]
@@ -212,7 +244,7 @@ def _flow(m, time, reference, source, x):  # type: ignore[no-untyped-def]
 
 
 @guvectorize(["(f8[:,:,:],f8[:,:],f8,f8[:],f8[:,:])"], "(s,a,s),(s,a),(),(s)->(s,a)", **_OPTIONS)
-def _backup(P, R, gamma, values, q):  # type: ignore[no-untyped-def]
+def _backup(P, R, gamma, values, q):
     n, actions = R.shape
     for s in range(n):
         for a in range(actions):
@@ -222,3 +254,17 @@ def _backup(P, R, gamma, values, q):  # type: ignore[no-untyped-def]
                 total += P[s, a, j] * values[j]
                 mass += P[s, a, j]
             q[s, a] = R[s, a] + gamma * (total / mass)
+
+
+@guvectorize(["(f8[:,:,:],f8[:,:],f8[:])"], "(s,a,s),(s,a)->(s)", **_OPTIONS)
+def _forward(P, weights, out):
+    n, actions = weights.shape
+    out[:] = 0.0
+    for s in range(n):
+        for a in range(actions):
+            mass = 0.0
+            for j in range(n):
+                mass += P[s, a, j]
+            weight = weights[s, a] / mass
+            for j in range(n):
+                out[j] += weight * P[s, a, j]

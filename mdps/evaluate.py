@@ -67,7 +67,7 @@ def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:
 
 def weighted(pi: Array, f: Array) -> Array:
     """``E_{a~pi(.|s)} f(s,a)`` for pi and f [*B,S,A] -> [*B,S], under the exact normalisation of pi's rows."""
-    return (pi * f).sum(-1) / pi.sum(-1)  # type: ignore[no-any-return]
+    return (pi * f).sum(-1) / pi.sum(-1)
 
 
 def broadcast_mdp(mdp: MDP, batch: tuple[int, ...]) -> MDP:

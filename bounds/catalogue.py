@@ -1,0 +1,196 @@
+"""What a claim is, and the catalogue of all of them.
+
+Every claim says ``lhs <= rhs`` about a :class:`~bounds.comparison.Comparison`, and ``usage = lhs / rhs`` has no scale: above 1
+the claim is broken, at 1 it is tight, near 0 it is loose. There are four kinds, by what their statement returns:
+
+========== ==================== ===========================================================================
+kind       returns              says
+========== ==================== ===========================================================================
+bound      penalty              ``|eta(new) - L_old(new)| <= penalty``: a guarantee of improvement and its mirror
+lemma      lhs, rhs             ``lhs <= rhs``
+identity   lhs, rhs, scale      ``lhs == rhs``; in floats ``|lhs - rhs| <= ROUNDING * scale``
+guarantee  gain, scale          ``gain >= 0``; in floats ``-gain <= ROUNDING * scale``
+========== ==================== ===========================================================================
+
+A statement may return arrays [*B] or, for claims about each state, [*B,S] or more; usage is then the largest. A ``premise``
+[*B] says where the claim speaks at all. A left-hand side that is known only up to
+rounding enters with its rounding error taken off. The status is ``theorem`` (nothing may break it), ``false`` (something must break
+it: a check that breaks nothing proves nothing) or ``open`` (reported, never asserted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bounds.comparison import Comparison
+from mdps.mdp import Array
+
+Kind = Literal["bound", "lemma", "identity", "guarantee"]
+Status = Literal["theorem", "false", "open"]
+Statement = Callable[[Comparison], Array | tuple[Array, ...]]
+Mask = NDArray[np.bool_] | np.bool_
+Premise = Callable[[Comparison], Mask]
+
+ROUNDING = 1e-13
+"""What an identity may miss by, in units of its own scale: some hundred roundings."""
+
+TOLERANCE = 1e-9
+"""Relative accuracy asked of a usage before a float comparison calls a claim broken."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One identity, lemma, bound or guarantee, true or false."""
+
+    id: str
+    kind: Kind
+    status: Status
+    source: str
+    formula: str
+    """LaTeX, without dollar signs."""
+    statement: Statement
+    premise: Premise | None = None
+
+    def penalty(self, c: Comparison) -> Array:
+        """The right-hand side [*B]; for a bound, the most that eta(new) may differ from L_old(new)."""
+        return self.sides(c)[1]
+
+    def lower(self, c: Comparison) -> Array:
+        """``L_old(new) - penalty`` [*B], what a bound guarantees eta(new) to be at least.
+
+        Raises
+        ------
+        TypeError
+            If the claim is not a bound.
+        """
+        if self.kind != "bound":
+            raise TypeError(f"claim {self.id!r} is a {self.kind}, not a bound; only bounds have a lower side")
+        return c.L - self.penalty(c)
+
+    def sides(self, c: Comparison) -> tuple[Array, Array]:
+        """``(lhs, rhs)`` of ``lhs <= rhs``, both [*B] or with further axes.
+
+        Raises
+        ------
+        ValueError
+            If the statement returns the wrong number of arrays, a nan, a negative penalty or a shape that does not fit.
+        """
+        value = self.statement(c)
+        parts = value if isinstance(value, tuple) else (value,)
+        expected = {"bound": 1, "lemma": 2, "identity": 3, "guarantee": 2}[self.kind]
+        if len(parts) != expected:
+            raise ValueError(
+                f"claim {self.id!r} is a {self.kind} and has to return {expected} array(s); it returned {len(parts)}"
+            )
+        if self.kind == "bound":
+            lhs, rhs = np.maximum(np.abs(c.gap) - c.gap_error, 0.0), parts[0]
+        elif self.kind == "lemma":
+            lhs, rhs = parts
+        elif self.kind == "identity":
+            lhs, rhs = np.abs(parts[0] - parts[1]), ROUNDING * parts[2]
+        else:
+            lhs, rhs = np.maximum(-parts[0], 0.0), ROUNDING * parts[1]
+        lhs, rhs = self._broadcast(lhs, rhs, c.batch)
+        for name, side in (("left", lhs), ("right", rhs)):
+            if np.isnan(side).any():
+                where = np.argwhere(np.isnan(side))[0].tolist()
+                raise ValueError(
+                    f"claim {self.id!r}: its {name} side is nan at {where}; write 0 * inf as 0 (see bounds.divergences.times)"
+                )
+            if (side < 0).any():
+                where = np.argwhere(side < 0)[0].tolist()
+                raise ValueError(
+                    f"claim {self.id!r}: its {name} side is negative at {where}; both sides of lhs <= rhs have to be >= 0"
+                )
+        return lhs, rhs
+
+    def _broadcast(self, lhs: Array, rhs: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:
+        try:
+            together = np.broadcast_shapes(np.shape(lhs), np.shape(rhs))
+            shape = np.broadcast_shapes(together, batch) if len(together) <= len(batch) else together
+        except ValueError:
+            shape = ()
+        if shape[: len(batch)] != batch or 0 in shape:
+            raise ValueError(
+                f"claim {self.id!r}: its sides have shapes {np.shape(lhs)} and {np.shape(rhs)}; expected [*B] = {batch}, or [*B, ...]"
+            )
+        return np.broadcast_to(lhs, shape), np.broadcast_to(rhs, shape)
+
+    def usage(self, c: Comparison) -> Array:
+        """``lhs / rhs`` [*B], the largest over further axes; 0 where both are 0 or the premise does not hold."""
+        lhs, rhs = self.sides(c)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = np.where((lhs == 0) | np.isinf(rhs), 0.0, lhs / rhs)
+        worst = ratio.max(tuple(range(len(c.batch), ratio.ndim)))
+        return np.where(self.applies(c), worst, 0.0)
+
+    def applies(self, c: Comparison) -> Mask:
+        """Where the premise holds [*B]; everywhere without one."""
+        if self.premise is None:
+            return np.ones(c.batch, dtype=bool)
+        return np.broadcast_to(self.premise(c), c.batch)
+
+    def holds(self, c: Comparison) -> Mask:
+        """``usage <= 1`` up to the accuracy of a usage [*B]. An observation in floats, not a certificate."""
+        return self.usage(c) <= 1 + TOLERANCE
+
+
+CATALOGUE: dict[str, Claim] = {}
+"""Every registered claim by its id, in the order of registration."""
+
+
+def bound(
+    id: str, *, source: str, formula: str, status: Status = "theorem", premise: Premise | None = None
+) -> Callable[[Statement], Statement]:
+    """Register ``penalty(c) -> [*B]`` as the claim ``|eta(new) - L_old(new)| <= penalty``; see :func:`register`."""
+    return register("bound", id, source=source, formula=formula, status=status, premise=premise)
+
+
+def lemma(
+    id: str, *, source: str, formula: str, status: Status = "theorem", premise: Premise | None = None
+) -> Callable[[Statement], Statement]:
+    """Register ``sides(c) -> (lhs, rhs)`` as the claim ``lhs <= rhs``; see :func:`register`."""
+    return register("lemma", id, source=source, formula=formula, status=status, premise=premise)
+
+
+def identity(
+    id: str, *, source: str, formula: str, status: Status = "theorem", premise: Premise | None = None
+) -> Callable[[Statement], Statement]:
+    """Register ``sides(c) -> (lhs, rhs, scale)`` as the claim ``lhs == rhs``; see :func:`register`."""
+    return register("identity", id, source=source, formula=formula, status=status, premise=premise)
+
+
+def guarantee(
+    id: str, *, source: str, formula: str, status: Status = "theorem", premise: Premise | None = None
+) -> Callable[[Statement], Statement]:
+    """Register ``sides(c) -> (gain, scale)`` as the claim ``gain >= 0``; see :func:`register`."""
+    return register("guarantee", id, source=source, formula=formula, status=status, premise=premise)
+
+
+def register(
+    kind: Kind, id: str, *, source: str, formula: str, status: Status = "theorem", premise: Premise | None = None
+) -> Callable[[Statement], Statement]:
+    """Decorator that files a statement in :data:`CATALOGUE` and returns it unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the id is taken, or the kind or status is unknown.
+    """
+    if status not in get_args(Status):
+        raise ValueError(f"claim {id!r} has status {status!r}; expected one of {get_args(Status)}")
+    if kind not in get_args(Kind):
+        raise ValueError(f"claim {id!r} is of kind {kind!r}; expected one of {get_args(Kind)}")
+    if id in CATALOGUE:
+        raise ValueError(f"a claim with id {id!r} is already registered ({CATALOGUE[id].source}); choose another id")
+
+    def file(statement: Statement) -> Statement:
+        CATALOGUE[id] = Claim(id, kind, status, source, formula, statement, premise)
+        return statement
+
+    return file

@@ -1,0 +1,279 @@
+"""All there is to know of two policies in one MDP: what every claim is a function of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bounds import divergences
+from mdps.elimination import backup, forward
+from mdps.evaluate import Evaluation, evaluate
+from mdps.mdp import MDP, Array
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """An old and a new policy in the same MDP. Build it with :func:`compare`.
+
+    Every quantity below is computed when it is first asked for and then kept. Symbols follow the TRPO paper
+    (arXiv:1502.05477v5): ``L`` is the surrogate of its eq. 3, KL is KL(old || new) as in its eq. 9, a maximum runs over *all*
+    states, and a mean is taken over the old policy's *normalised* visitation ``d``. ``gap = eta(new) - L``.
+    """
+
+    old: Evaluation
+    new: Evaluation
+
+    @property
+    def mdp(self) -> MDP:
+        """The process both policies act in."""
+        return self.old.mdp
+
+    @property
+    def gamma(self) -> Array:
+        """Discount factor [*B]."""
+        return self.old.mdp.gamma
+
+    @cached_property
+    def horizon(self) -> Array:
+        """``1/(1-gamma)`` [*B]: the effective horizon."""
+        return 1 / (1 - self.gamma)
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Shape of the batch axes ``*B``."""
+        return np.broadcast_shapes(self.old.eta.shape, self.new.eta.shape)
+
+    # -- distances between the policies ------------------------------------------------------------------
+
+    @cached_property
+    def shift(self) -> Array:
+        """``new - old`` [*B,S,A]; rows sum to zero."""
+        return divergences.shift(self.old.pi, self.new.pi)
+
+    @cached_property
+    def tv(self) -> Array:
+        """Total variation at each state [*B,S]."""
+        return np.abs(self.shift).sum(-1) / 2
+
+    @cached_property
+    def kl(self) -> Array:
+        """KL(old || new) at each state [*B,S]; may be inf."""
+        return divergences.kl(self.old.pi, self.new.pi)
+
+    @cached_property
+    def kl_reverse(self) -> Array:
+        """KL(new || old) at each state [*B,S]; may be inf."""
+        return divergences.kl(self.new.pi, self.old.pi)
+
+    @cached_property
+    def tv_max(self) -> Array:
+        """Largest TV over all states [*B]; the paper's alpha."""
+        return self.tv.max(-1)
+
+    @cached_property
+    def tv_mean(self) -> Array:
+        """Mean TV under old's d [*B]."""
+        return divergences.mean(self.old.d, self.tv)
+
+    @cached_property
+    def tv_mean_new(self) -> Array:
+        """Mean TV under new's d [*B]."""
+        return divergences.mean(self.new.d, self.tv)
+
+    @cached_property
+    def kl_max(self) -> Array:
+        """Largest KL(old || new) over all states [*B]."""
+        return self.kl.max(-1)
+
+    @cached_property
+    def kl_mean(self) -> Array:
+        """Mean KL(old || new) under old's d [*B]."""
+        return divergences.mean(self.old.d, self.kl)
+
+    @cached_property
+    def kl_reverse_max(self) -> Array:
+        """Largest KL(new || old) over all states [*B]."""
+        return self.kl_reverse.max(-1)
+
+    @cached_property
+    def kl_reverse_mean(self) -> Array:
+        """Mean KL(new || old) under old's d [*B]."""
+        return divergences.mean(self.old.d, self.kl_reverse)
+
+    @cached_property
+    def mixture(self) -> Array:
+        """The least alpha that makes new a mixture (1-alpha) old + alpha pi', [*B]: the largest share any action loses."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lost = np.where(self.old.pi > 0, -self.shift / self.old.pi, 0.0)
+        return np.clip(lost.max((-2, -1)), 0.0, 1.0)
+
+    # -- advantages --------------------------------------------------------------------------------------
+
+    @cached_property
+    def gain(self) -> Array:
+        """``g(s) = E_{a~new} A_old(s,a)`` [*B,S], from the shift: exact to its own size however close the policies are."""
+        return (self.shift * self.old.A).sum(-1)
+
+    @cached_property
+    def eps_A(self) -> Array:
+        """``max |A_old(s,a)|`` over all states and actions [*B]; the paper's epsilon of eq. 8."""
+        return np.abs(self.old.A).max((-2, -1))
+
+    @cached_property
+    def eps_g(self) -> Array:
+        """``max_s |g(s)|`` [*B]."""
+        return np.abs(self.gain).max(-1)
+
+    @cached_property
+    def span_g(self) -> Array:
+        """``max_s g - min_s g`` [*B]."""
+        return np.ptp(self.gain, axis=-1)
+
+    @cached_property
+    def span_A(self) -> Array:
+        """``max_s (max_a A - min_a A)`` [*B]; the same number for Q, which differs from A by V(s)."""
+        return np.ptp(self.old.A, axis=-1).max(-1)
+
+    # -- returns -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def surrogate_gain(self) -> Array:
+        """``L(new) - eta(old) = sum_s rho(s) g(s)`` [*B] (paper, eq. 3)."""
+        return (self.old.rho * self.gain).sum(-1)
+
+    @cached_property
+    def improvement(self) -> Array:
+        """``eta(new) - eta(old) = sum_s rho_new(s) g(s)`` [*B] (paper, eq. 2): no difference of two large returns."""
+        return (self.new.rho * self.gain).sum(-1)
+
+    @cached_property
+    def L(self) -> Array:
+        """The surrogate L_old(new) [*B] (paper, eq. 3)."""
+        return self.old.eta + self.surrogate_gain
+
+    @property
+    def gap(self) -> Array:
+        """``eta(new) - L_old(new)`` [*B], never as a difference of returns; right to within :attr:`gap_error`.
+
+        Of its two forms ``gamma rho (P' - P)(V' - V)`` and ``(rho' - rho) . g`` the one that rounds less: the first where the chain
+        mixes, the second where the policies end in different places for good.
+        """
+        return self._gap[0]
+
+    @property
+    def gap_error(self) -> Array:
+        """Estimate of the rounding error of ``gap`` [*B]: what was added up in absolute value, times eps."""
+        return self._gap[1]
+
+    @cached_property
+    def _gap(self) -> tuple[Array, Array]:
+        zero = np.zeros_like(self.mdp.R)
+        drift = (self.shift * backup(self.mdp.P, zero, 1.0, self.value_shift)).sum(-1)
+        by_values = self.gamma * (self.old.rho * drift).sum(-1)
+        size = self.new.resolvent.relative_magnitude(self._gain_size + np.abs(self._centred_gain))
+        drifted = (np.abs(self.shift) * backup(self.mdp.P, zero, 1.0, size)).sum(-1)
+        values_error = self._unit * self.gamma * (self.old.rho * drifted).sum(-1)
+        g = self._centred_gain
+        visits = self.new.rho - self.old.rho
+        by_visits = (visits * g).sum(-1)
+        visits_error = self._unit * ((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size).sum(-1)
+        better = values_error <= visits_error
+        return np.where(better, by_values, by_visits), np.where(better, values_error, visits_error)
+
+    @property
+    def _unit(self) -> float:
+        """Rounding of a sum over states and actions, relative to what it adds up."""
+        return 2 * (self.mdp.S + self.mdp.A) * float(np.finfo(float).eps)
+
+    @cached_property
+    def _centred_gain(self) -> Array:
+        """g [*B,S], less its middle where it hardly varies: only its differences move the gap, and a constant moves nothing."""
+        middle = (self.gain.max(-1) + self.gain.min(-1)) / 2
+        return self.gain - np.where(self.span_g < self.eps_g / 2, middle, 0.0)[..., None]
+
+    @property
+    def _gain_size(self) -> Array:
+        return (np.abs(self.shift) * np.abs(self.old.A)).sum(-1)
+
+    # -- how values and visits move ----------------------------------------------------------------------
+
+    @cached_property
+    def value_shift(self) -> Array:
+        """``V_new - V_old = (I - gamma P')^-1 g`` up to a constant [*B,S] (performance difference lemma, statewise)."""
+        return self.new.resolvent.relative_values(self._centred_gain)[0]
+
+    @property
+    def occupancy_shift(self) -> Array:
+        """``rho_new - rho_old = gamma rho (P' - P)(I - gamma P')^-1`` [*B,S]; sums to zero.
+
+        Either the plain difference or the flow that the change of policy sets off, whichever rounds less.
+        """
+        return self._occupancy[0]
+
+    @cached_property
+    def occupancy_tv(self) -> Array:
+        """``T = 1/2 ||d_new - d_old||_1`` [*B]; right to within :attr:`occupancy_error`."""
+        return np.abs(self.occupancy_shift).sum(-1) / (2 * self.horizon)
+
+    @property
+    def occupancy_error(self) -> Array:
+        """Estimate of the rounding error of ``occupancy_tv`` [*B]."""
+        return self._occupancy[1]
+
+    @cached_property
+    def _occupancy(self) -> tuple[Array, Array]:
+        moved = self.gamma[..., None, None] * self.old.rho[..., None] * self.shift
+        flow = self.new.resolvent.flow(forward(self.mdp.P, moved))
+        size = self.new.resolvent.flow_magnitude(forward(self.mdp.P, np.abs(moved)))
+        flow_error = self._unit * size.sum(-1) / (2 * self.horizon)
+        plain = flow_error > self._unit
+        shift = np.where(plain[..., None], self.new.rho - self.old.rho, flow)
+        return shift, np.minimum(flow_error, self._unit)
+
+    @cached_property
+    def ergodicity(self) -> Array:
+        """``tau_1((I - gamma P')^-1) = max_ij 1/2 ||row i - row j||_1`` [*B], at most 1/(1-gamma).
+
+        Column k of the inverse is the value of the reward 1{s=k}; only its differences matter, and relative values
+        keep them exact.
+        """
+        columns = [self.new.resolvent.relative_values(unit)[0] for unit in np.eye(self.mdp.S)]
+        inverse = np.stack(columns, -1)
+        tau = np.zeros(self.batch)
+        for i in range(self.mdp.S):  # one state against all at a time: no temporary of size S^3
+            np.maximum(tau, np.abs(inverse - inverse[..., i : i + 1, :]).sum(-1).max(-1) / 2, out=tau)
+        return tau
+
+    def __getitem__(self, index: Any) -> Comparison:
+        """One instance or a slice of the batch."""
+        return Comparison(self.old[index], self.new[index])
+
+
+def compare(mdp: MDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) -> Comparison:
+    """Compare two policies in one MDP (or in each of a batch).
+
+    Parameters
+    ----------
+    mdp
+        The process or batch ``*B``.
+    old, new
+        Policy tables [*B,S,A], or evaluations of them in this very ``mdp``, which are then not computed again.
+
+    Raises
+    ------
+    ValueError
+        If a policy does not fit the MDP, or an evaluation belongs to another one.
+    """
+    evaluations = []
+    for name, policy in (("old", old), ("new", new)):
+        if isinstance(policy, Evaluation):
+            if policy.mdp is not mdp:
+                raise ValueError(f"{name} was evaluated in another MDP ({policy.mdp}); evaluate it in {mdp} first")
+            evaluations.append(policy)
+        else:
+            evaluations.append(evaluate(mdp, policy))
+    return Comparison(*evaluations)

@@ -1,0 +1,215 @@
+"""What the algorithms promise: statements about the policies an update produces, and about estimators.
+
+Where a statement needs an update's own result, it is built here from its closed form, independently of the code in ``trpo/``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import softmax
+
+from bounds.catalogue import Mask, guarantee, identity, lemma
+from bounds.comparison import Comparison, compare
+from bounds.divergences import times
+from bounds.trpo_paper import coefficient
+from mdps.evaluate import evaluate, weighted
+from mdps.mdp import MDP, Array, uniform_policy
+from mdps.optimal import optimal_policy
+
+Sides = tuple[Array, Array]
+
+
+def reward_scale(c: Comparison) -> Array:
+    """``(max |R| + span V) / (1-gamma)`` [*B]: the size of a return, by which a difference of returns is rounded."""
+    return (np.abs(c.mdp.R).max((-2, -1)) + np.ptp(c.old.V, axis=-1) + np.ptp(c.new.V, axis=-1)) * c.horizon
+
+
+def _interior(c: Comparison) -> Mask:
+    """Whether both policies give every action a positive probability: they have softmax parameters [*B]."""
+    return ((c.old.pi > 0) & (c.new.pi > 0)).all((-2, -1))
+
+
+def _parameter_step(c: Comparison) -> Array:
+    """The least softmax parameter step that leads from old to new, [*B,S,A]; zero where a probability is."""
+    inside = (c.old.pi > 0) & (c.new.pi > 0)
+    log_ratio = np.log1p(np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=inside))
+    return log_ratio - log_ratio.mean(-1, keepdims=True)
+
+
+def _policy_gradient(c: Comparison) -> Array:
+    """Gradient of eta in the softmax parameters of old, rho pi A, [*B,S,A]."""
+    return c.old.rho[..., None] * c.old.pi * c.old.A
+
+
+def _minoriser_rises(c: Comparison) -> Mask:
+    return c.surrogate_gain >= times(coefficient(c), c.kl_max)
+
+
+@guarantee(
+    "alg1-monotone",
+    source="TRPO arXiv:1502.05477v5, Algorithm 1 and eq. 10",
+    formula=r"M(\tilde\pi)\geq M(\pi)\Rightarrow\eta(\tilde\pi)-\eta(\pi)\geq M(\tilde\pi)-M(\pi)\geq 0,\ M=L-C\max KL",
+    premise=_minoriser_rises,
+)
+def alg1_monotone(c: Comparison) -> Sides:
+    """Any step that raises the minoriser M raises eta by at least as much; it need not maximise it."""
+    promised = c.surrogate_gain - np.where(_minoriser_rises(c), times(coefficient(c), c.kl_max), 0.0)
+    return c.improvement - promised, c.eps_A * c.horizon
+
+
+@guarantee(
+    "policy-improvement",
+    source="policy improvement theorem, Howard 1960; mirror learning, Kuba et al. 2022",
+    formula=r"g(s)\geq 0\ \forall s\Rightarrow V_{\tilde\pi}\geq V_\pi",
+    premise=lambda c: (c.gain >= 0).all(-1),
+)
+def policy_improvement(c: Comparison) -> Sides:
+    """At every state."""
+    return c.new.V - c.old.V, reward_scale(c)[..., None]
+
+
+@guarantee(
+    "tabular-monotone-any-delta",
+    source="separability of the exact tabular update",
+    formula=r"p_a\propto\frac{\pi_a}{\nu-A_a}\Rightarrow g(s)\geq 0,\ \eta(p)\geq\eta(\pi)\ \forall\delta",
+)
+def tabular_monotone(c: Comparison) -> Sides:
+    """Every max-KL, mean-KL or KL-penalised maximiser of L has this form, whatever its radius: none ever lowers eta."""
+    below_best = c.old.A.max(-1, keepdims=True) - c.old.A
+    results = []
+    for radius in (1e-3, 0.1, 10.0):
+        slack = radius * np.where(c.eps_A > 0, c.eps_A, 1.0)[..., None, None]
+        p = c.old.pi / (slack + below_best)
+        step = compare(c.mdp, c.old, p / p.sum(-1, keepdims=True))
+        results += [*np.moveaxis(step.gain, -1, 0), step.improvement / c.horizon]
+    return np.stack(results, -1), c.eps_A[..., None]
+
+
+@lemma(
+    "unconstrained=PI",
+    source="TRPO arXiv:1502.05477v5, sec. 7",
+    formula=r"L_\pi(\tilde\pi)-\eta(\pi)\leq\sum_s\rho(s)\max_a A_\pi(s,a)",
+)
+def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
+    """With equality for a greedy policy: maximising L without a constraint is policy iteration where rho > 0, anything elsewhere."""
+    return np.maximum(c.surrogate_gain, 0.0), (c.old.rho * c.old.A.max(-1)).sum(-1)
+
+
+@lemma(
+    "npg-rate",
+    source="Agarwal et al. 2021, Thm 16",
+    formula=r"r\in[0,1],\ \pi_0\ \mathrm{uniform},\ \theta\leftarrow\theta+\frac{\beta A}{1-\gamma}:\ V^*-V_T\leq\frac{\log|A|}{\beta T}+\frac{1}{(1-\gamma)^2T}",
+)
+def npg_rate(c: Comparison) -> Sides:
+    """After T = 1, 2 and 4 steps with beta = (1-gamma)^2 log|A| (the paper's) and beta = 1, at every state."""
+    low = c.mdp.R.min((-2, -1), keepdims=True)
+    width = np.ptp(c.mdp.R, axis=(-2, -1), keepdims=True)
+    unit = MDP(c.mdp.P, (c.mdp.R - low) / np.where(width > 0, width, 1.0), c.mdp.rho0, c.mdp.gamma)
+    best = optimal_policy(unit)[1].V
+    log_actions = np.log(max(unit.A, 2))
+    regret, rate = [], []
+    for beta in ((1 - c.gamma) ** 2 * log_actions, np.ones(c.gamma.shape)):
+        e, theta = evaluate(unit, uniform_policy(unit)), np.zeros(unit.R.shape)
+        for t in range(1, 5):
+            theta = theta + (beta * c.horizon)[..., None, None] * e.A
+            e = evaluate(unit, softmax(theta, -1))
+            if t in (1, 2, 4):
+                regret.append(np.maximum(best - e.V, 0.0).max(-1))
+                rate.append(np.log(unit.A) / (beta * t) + c.horizon**2 / t)
+    return np.stack(regret, -1), np.stack(rate, -1)
+
+
+@lemma(
+    "softmax-smooth",
+    source="Agarwal et al. 2021, Lemma 7 of Mei et al. 2020",
+    formula=r"|\eta(\theta')-\eta(\theta)-\nabla\eta(\theta)(\theta'-\theta)|\leq\frac{4\,\mathrm{span}(R)}{(1-\gamma)^3}\|\theta'-\theta\|_2^2",
+    premise=lambda c: _interior(c) & (np.ptp(c.mdp.R, axis=(-2, -1)) > 0),
+)
+def softmax_smooth(c: Comparison) -> Sides:
+    """eta is 8/(1-gamma)^3-smooth in softmax parameters for rewards in [0,1], so gradient steps up to (1-gamma)^3/8 are monotone."""
+    step = _parameter_step(c)
+    linear = (_policy_gradient(c) * step).sum((-2, -1))
+    return np.abs(c.improvement - linear), 4 * np.ptp(c.mdp.R, axis=(-2, -1)) * c.horizon**3 * (step**2).sum((-2, -1))
+
+
+@lemma(
+    "l2-step",
+    source="TRPO arXiv:1502.05477v5, eq. 18; the note's eq. 33",
+    formula=r"\nabla L\cdot\Delta\leq\sqrt{2\delta}\,\|\nabla L\|_2,\ \delta=\frac{1}{2}\|\Delta\|_2^2",
+    premise=_interior,
+)
+def l2_step(c: Comparison) -> Sides:
+    """With equality along the vanilla gradient: an l2 ball on the parameters gives that step."""
+    gradient, step = _policy_gradient(c), _parameter_step(c)
+    lhs = np.maximum((gradient * step).sum((-2, -1)), 0.0)
+    return lhs, np.sqrt((gradient**2).sum((-2, -1)) * (step**2).sum((-2, -1)))
+
+
+@lemma(
+    "natural-step",
+    source="TRPO arXiv:1502.05477v5, eq. 17 and App. C; the note's eq. 31",
+    formula=r"b\cdot\Delta\leq\sqrt{2\delta\,b^TF^+b},\ b=\nabla L,\ \delta=\frac{1}{2}\Delta^TF\Delta",
+    premise=_interior,
+)
+def natural_step(c: Comparison) -> Sides:
+    """With equality along F^+ b, upwards: the sign in the note's eq. 32 leads down. b'F^+b = E_d E_pi A^2 / (1-gamma)^2."""
+    step = _parameter_step(c)
+    lhs = np.maximum((_policy_gradient(c) * step).sum((-2, -1)), 0.0)
+    score = step - weighted(c.old.pi, step)[..., None]
+    quadratic = (c.old.d * weighted(c.old.pi, score**2)).sum(-1)
+    return lhs, np.sqrt(quadratic * (c.old.d * weighted(c.old.pi, c.old.A**2)).sum(-1)) * c.horizon
+
+
+def _covered(c: Comparison) -> Mask:
+    """Whether old takes every action that new takes [*B]."""
+    return ((c.new.pi == 0) | (c.old.pi > 0)).all((-2, -1))
+
+
+@lemma(
+    "single-path",
+    source="TRPO arXiv:1502.05477v5, sec. 5.1",
+    formula=r"|E_\pi\sum_{t<K}\gamma^t\frac{\tilde\pi}{\pi}(a_t|s_t)G_t-\sum_s\rho(s)E_{\tilde\pi}Q|\leq\frac{\gamma^K\max|Q|}{1-\gamma}",
+    premise=_covered,
+)
+def single_path(c: Comparison) -> Sides:
+    """With the weights gamma^t the estimator is unbiased up to its truncation, here K = 4; time by time, without the resolvent."""
+    ratio = np.divide(c.new.pi, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
+    each = (c.old.pi * ratio * c.old.Q).sum(-1)
+    law, estimate = np.broadcast_to(c.mdp.rho0, each.shape), np.zeros(c.batch)
+    for t in range(4):
+        estimate = estimate + c.gamma**t * (law * each).sum(-1)
+        law = np.einsum("...s,...sa,...sat->...t", law, c.old.pi, c.mdp.P)
+    full = (c.old.rho * weighted(c.new.pi, c.old.Q)).sum(-1)
+    bias = np.abs(estimate - full)
+    largest = np.abs(c.old.Q).max((-2, -1))
+    rounding = 64 * np.finfo(float).eps * largest * c.horizon
+    return np.where(bias <= rounding, 0.0, bias), c.gamma**4 * largest * c.horizon
+
+
+def _limit(c: Comparison, weight: Array, q: Array) -> Array:
+    """Limit of the self-normalised estimate of E Q at each state, [*B,S]: weights w, actions from q, samples without end."""
+    return (q * weight * c.old.Q).sum(-1) / (q * weight).sum(-1)
+
+
+def _q_scale(c: Comparison) -> Array:
+    return np.abs(c.old.Q).max((-2, -1))[..., None]
+
+
+@identity(
+    "vine-enumerated", source="TRPO arXiv:1502.05477v5, eq. 15", formula=r"E_{a\sim U}[\frac{\tilde\pi}{U}Q]=E_{\tilde\pi}Q"
+)
+def vine_enumerated(c: Comparison) -> tuple[Array, Array, Array]:
+    """All actions rolled out once, from uniform: unbiased at each state."""
+    q = 1 / c.mdp.A
+    return (q * (c.new.pi / q) * c.old.Q).sum(-1), weighted(c.new.pi, c.old.Q), _q_scale(c)
+
+
+@identity(
+    "vine-self-normalised",
+    source="TRPO arXiv:1502.05477v5, eq. 16, with the weights pi/q",
+    formula=r"\lim_{K\to\infty}\frac{\sum_k\frac{\tilde\pi}{q}Q}{\sum_k\frac{\tilde\pi}{q}}=E_{\tilde\pi}Q,\ a_k\sim q=U",
+)
+def vine_self_normalised(c: Comparison) -> tuple[Array, Array, Array]:
+    """Consistent with the weights pi_new / q; biased at finite K, see ``vine-unbiased``."""
+    q = np.full(c.old.pi.shape, 1 / c.mdp.A)
+    return _limit(c, c.new.pi / q, q), weighted(c.new.pi, c.old.Q), _q_scale(c)

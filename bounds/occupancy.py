@@ -1,0 +1,131 @@
+"""How far the visits can move when the policy does: ``T = 1/2 ||d_new - d_old||_1``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bounds import divergences
+from bounds.catalogue import Mask, lemma
+from bounds.comparison import Comparison
+from mdps.elimination import Resolvent, eliminate, forward
+from mdps.evaluate import Evaluation
+from mdps.mdp import Array
+
+Sides = tuple[Array, Array]
+
+
+def _moved(c: Comparison) -> Array:
+    """T less its rounding error [*B]."""
+    return np.maximum(c.occupancy_tv - c.occupancy_error, 0.0)
+
+
+@lemma(
+    "occ-tv-max",
+    source="coupling; Kakade & Langford 2002, TRPO arXiv:1502.05477v5, Lemma 3",
+    formula=r"T\leq\frac{\gamma\alpha}{1-\gamma(1-\alpha)}",
+)
+def occ_tv_max(c: Comparison) -> Sides:
+    """alpha = max TV: coupled chains separate with probability at most alpha a step."""
+    return _moved(c), c.gamma * c.tv_max / ((1 - c.gamma) + c.gamma * c.tv_max)
+
+
+@lemma("occ-tv-mean", source="Achiam et al. 2017 (CPO), Lemma 3", formula=r"T\leq\frac{\gamma}{1-\gamma}E_d TV")
+def occ_tv_mean(c: Comparison) -> Sides:
+    """Mean TV under old's d."""
+    return _moved(c), c.gamma * c.horizon * c.tv_mean
+
+
+@lemma(
+    "occ-tv-mean-newocc",
+    source="Achiam et al. 2017 (CPO), Lemma 3, policies exchanged",
+    formula=r"T\leq\frac{\gamma}{1-\gamma}E_{d'}TV",
+)
+def occ_tv_mean_newocc(c: Comparison) -> Sides:
+    """Mean TV under new's d."""
+    return _moved(c), c.gamma * c.horizon * c.tv_mean_new
+
+
+@lemma("occ-ergodic", source="in the spirit of Dai & Gluzman 2021", formula=r"T\leq\gamma\,\tau_1((I-\gamma P')^{-1})\,E_d TV")
+def occ_ergodic(c: Comparison) -> Sides:
+    """Stays finite as gamma -> 1 for a chain that mixes."""
+    return _moved(c), c.gamma * c.ergodicity * c.tv_mean
+
+
+@lemma(
+    "occ-dobrushin",
+    source="occ-ergodic with Dobrushin's coefficient of P'",
+    formula=r"\tau_1((I-\gamma P')^{-1})\leq\frac{1}{1-\gamma\,\tau_1(P')}",
+)
+def occ_dobrushin(c: Comparison) -> Sides:
+    """The ergodicity coefficient of the resolvent from that of one step."""
+    chain = np.einsum("...sa,...sat->...st", c.new.pi, c.mdp.P)
+    distances = [np.abs(chain - chain[..., i : i + 1, :]).sum(-1).max(-1) / 2 for i in range(c.mdp.S)]
+    contraction = np.minimum(np.max(distances, axis=0), 1.0)
+    return c.ergodicity, 1 / ((1 - c.gamma) + c.gamma * (1 - contraction))
+
+
+@lemma(
+    "occ-kl-chain",
+    source="chain rule over a geometric horizon and data processing",
+    formula=r"KL(d\|d')\leq\frac{\gamma}{1-\gamma}E_d KL(\pi\|\pi')",
+)
+def occ_kl_chain(c: Comparison) -> Sides:
+    """The direction matters: with KL(new || old) the mean would have to be under d'."""
+    total = c.old.d.sum(-1, keepdims=True), c.new.d.sum(-1, keepdims=True)
+    lhs = divergences.kl(c.old.d / total[0], c.new.d / total[1])
+    # d and d' carry the rounding of a whole solve: below its square nothing is left to compare
+    return np.where(lhs < (64 * np.finfo(float).eps) ** 2, 0.0, lhs), divergences.times(c.gamma * c.horizon, c.kl_mean)
+
+
+@lemma("occ-tv-klmean", source="Pinsker on occ-kl-chain", formula=r"T\leq\sqrt{\frac{\gamma E_d KL}{2(1-\gamma)}}")
+def occ_tv_klmean(c: Comparison) -> Sides:
+    """Beats occ-tv-mean followed by Pinsker iff gamma > 1/2."""
+    return _moved(c), np.sqrt(divergences.times(c.gamma * c.horizon, c.kl_mean) / 2)
+
+
+@lemma("occ-tv-bh", source="Bretagnolle & Huber 1979 on occ-kl-chain", formula=r"T\leq\sqrt{1-e^{-\gamma E_d KL/(1-\gamma)}}")
+def occ_tv_bh(c: Comparison) -> Sides:
+    """Never above one."""
+    return _moved(c), np.sqrt(-np.expm1(-divergences.times(c.gamma * c.horizon, c.kl_mean)))
+
+
+def _chain(e: Evaluation) -> Array:
+    return np.einsum("...sa,...sat->...st", e.pi, e.mdp.P)
+
+
+def _irreducible(c: Comparison) -> Mask:
+    """Whether both chains reach every state from every state [*B]."""
+    answer = np.ones(c.batch, dtype=bool)
+    for e in (c.old, c.new):
+        reach = (_chain(e) > 0) | np.eye(c.mdp.S, dtype=bool)
+        for _ in range(max(c.mdp.S - 1, 1).bit_length()):
+            reach = (reach.astype(float) @ reach.astype(float)) > 0
+        answer &= reach.all((-2, -1))
+    return answer
+
+
+def _undiscounted(e: Evaluation, proper: Mask) -> Resolvent:
+    """The chain's elimination at gamma = 1; an all-uniform chain stands in where it is not irreducible."""
+    chain = np.where(proper[..., None, None], _chain(e), 1 / e.mdp.S)
+    return eliminate(chain[..., :, None, :], np.ones((e.mdp.S, 1)), np.ones(proper.shape))
+
+
+@lemma(
+    "kemeny-zhang-ross",
+    source="Zhang & Ross 2021, Lemma 1; Seneta 1993 for the coefficient",
+    formula=r"\frac{1}{2}\|d'_\infty-d_\infty\|_1\leq(\mathrm{tr}Z'-1)\,E_{d_\infty}TV",
+    premise=_irreducible,
+)
+def kemeny_zhang_ross(c: Comparison) -> Sides:
+    """Average reward: stationary laws of two irreducible chains; tr Z' - 1 is Kemeny's constant without the mean return."""
+    proper = _irreducible(c)
+    old, new = _undiscounted(c.old, proper), _undiscounted(c.new, proper)
+    units = np.eye(c.mdp.S)
+    stationary = np.stack([old.relative_values(unit)[1] for unit in units], -1)
+    bias, level = zip(*(new.relative_values(unit) for unit in units), strict=True)
+    stationary_new = np.stack(level, -1)
+    kemeny = sum(bias[k][..., k] - (stationary_new * bias[k]).sum(-1) for k in range(c.mdp.S))
+    source = forward(c.mdp.P, stationary[..., None] * c.shift)
+    moved = np.abs(new.flow(source)).sum(-1) / 2
+    bound = np.asarray(kemeny) * (stationary * c.tv).sum(-1)
+    return np.where(proper, moved, 0.0), np.where(proper, bound, 0.0)

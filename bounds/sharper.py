@@ -1,0 +1,161 @@
+"""Bounds sharper than the paper's, with their proofs in a line each, and the open ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gamma as gamma_function
+from scipy.special import zeta
+
+from bounds.catalogue import bound
+from bounds.comparison import Comparison
+from bounds.divergences import times
+from bounds.trpo_paper import coefficient
+from mdps.mdp import Array
+
+
+@bound("gap-occ-span", source="zero-sum refinement of gap-occ-eps", formula=r"\frac{1}{2}\mathrm{span}(g)\,\|\rho'-\rho\|_1")
+def gap_occ_span(c: Comparison) -> Array:
+    """rho' - rho sums to zero, so only differences of g count. Attained."""
+    return c.span_g * (c.occupancy_tv + c.occupancy_error) * c.horizon
+
+
+@bound("gap-value-span", source="gap-identity", formula=r"\gamma\sum_s\rho(s)TV(s)\;\mathrm{span}(V'-V)")
+def gap_value_span(c: Comparison) -> Array:
+    """|gap| = |gamma rho (P'-P)(V'-V)|. Attained."""
+    return c.gamma * c.tv_mean * c.horizon * np.ptp(c.value_shift, axis=-1)
+
+
+@bound("gap-ergodic", source="occ-ergodic", formula=r"\gamma\,\tau_1((I-\gamma P')^{-1})\,\mathrm{span}(g)\sum_s\rho(s)TV(s)")
+def gap_ergodic(c: Comparison) -> Array:
+    """gap-occ-span and occ-ergodic. Attained."""
+    return c.gamma * c.ergodicity * c.span_g * c.tv_mean * c.horizon
+
+
+@bound(
+    "tv-exact-worst",
+    source="exact minimax value; attained by fam_tv",
+    formula=r"\frac{2\epsilon\min(1,2\alpha)\gamma\alpha}{(1-\gamma)(1-\gamma(1-\alpha))}",
+)
+def tv_exact_worst(c: Comparison) -> Array:
+    """|g| <= min(1, 2 alpha) eps and occ-tv-max. No function of gamma, alpha and eps can be smaller."""
+    return 2 * c.eps_A * np.minimum(1, 2 * c.tv_max) * c.gamma * c.tv_max * c.horizon / ((1 - c.gamma) + c.gamma * c.tv_max)
+
+
+@bound(
+    "tv-spanA",
+    source="tv-trpo-resolvent with E_pi A = 0",
+    formula=r"\frac{2\gamma\alpha^2\max_s\mathrm{span}_aA}{(1-\gamma)(1-\gamma(1-\alpha))}",
+)
+def tv_span_a(c: Comparison) -> Array:
+    """|g| <= TV span_a A."""
+    return 2 * c.gamma * c.tv_max**2 * c.span_A * c.horizon / ((1 - c.gamma) + c.gamma * c.tv_max)
+
+
+@bound(
+    "kl-tight-pinsker",
+    source="tv-trpo and pinsker-tight",
+    formula=r"\frac{2\epsilon\gamma}{(1-\gamma)^2}\max_s KL(\pi\|\tilde\pi)",
+)
+def kl_tight_pinsker(c: Comparison) -> Array:
+    """Half of TRPO's C."""
+    return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_max)
+
+
+@bound("kl-bh", source="tv-trpo and bh-sqrt", formula=r"\frac{4\epsilon\gamma}{(1-\gamma)^2}(1-e^{-\max_s KL})")
+def kl_bh(c: Comparison) -> Array:
+    """Finite even where the divergence is not."""
+    return coefficient(c) * -np.expm1(-c.kl_max)
+
+
+@bound(
+    "kl-sqrt-horizon",
+    source="KL of whole paths and Pinsker at each time",
+    formula=r"2\epsilon\,(\sum_{t\geq1}\gamma^t\sqrt{t})\,\max_s KL(\pi\|\tilde\pi)",
+)
+def kl_sqrt_horizon(c: Comparison) -> Array:
+    """1/2 ||d_t' - d_t||_1 <= sqrt(t KL/2), as KL adds up along a path: the horizon enters as sqrt t, not t."""
+    return times(2 * c.eps_A * sqrt_horizon(c.gamma), c.kl_max)
+
+
+@bound(
+    "kl-three-halves",
+    source="Jensen on kl-sqrt-horizon",
+    formula=r"\frac{2\epsilon\sqrt\gamma}{(1-\gamma)^{3/2}}\max_s KL(\pi\|\tilde\pi)",
+)
+def kl_three_halves(c: Comparison) -> Array:
+    """The KL form needs the horizon to the power 3/2 only."""
+    return times(2 * c.eps_A * np.sqrt(c.gamma) * c.horizon**1.5, c.kl_max)
+
+
+@bound(
+    "meankl-chain",
+    source="gap-occ-eps and occ-tv-klmean",
+    formula=r"\frac{2\epsilon_g}{1-\gamma}\sqrt{\frac{\gamma E_d KL(\pi\|\tilde\pi)}{2(1-\gamma)}}",
+)
+def meankl_chain(c: Comparison) -> Array:
+    """Better than cpo-kl12 iff gamma > 1/2."""
+    return times(2 * c.eps_g * c.horizon, np.sqrt(times(c.gamma * c.horizon, c.kl_mean) / 2))
+
+
+@bound(
+    "meankl-chain-bh",
+    source="gap-occ-eps and occ-tv-bh",
+    formula=r"\frac{2\epsilon_g}{1-\gamma}\sqrt{1-e^{-\gamma E_d KL(\pi\|\tilde\pi)/(1-\gamma)}}",
+)
+def meankl_chain_bh(c: Comparison) -> Array:
+    """Finite even where the divergence is not."""
+    return 2 * c.eps_g * c.horizon * np.sqrt(-np.expm1(-times(c.gamma * c.horizon, c.kl_mean)))
+
+
+@bound(
+    "meankl-linear",
+    source="Hellinger distance of visits, from occ-kl-chain",
+    formula=r"\epsilon[\frac{\gamma}{(1-\gamma)^2}+\frac{2\sqrt{2\gamma}}{(1-\gamma)^{3/2}}]E_d KL(\pi\|\tilde\pi)",
+)
+def meankl_linear(c: Comparison) -> Array:
+    """Linear in the *mean* KL: |E_d'g - E_d g| <= H (|g|_d + |g|_d'), H^2 <= gamma E_d KL/(1-gamma), |g|_d^2 <= 2 eps^2 E_d KL."""
+    return times(c.eps_A * (c.gamma * c.horizon**2 + 2 * np.sqrt(2 * c.gamma) * c.horizon**1.5), c.kl_mean)
+
+
+@bound(
+    "meankl-trpoC",
+    source="TRPO's C with the mean in place of the max",
+    formula=r"\frac{4\epsilon\gamma}{(1-\gamma)^2}E_d KL(\pi\|\tilde\pi)",
+    status="open",
+)
+def meankl_trpo_c(c: Comparison) -> Array:
+    """Implied by meankl-linear for gamma >= 0.471 or so (8(1-gamma) <= 9 gamma); open below."""
+    return times(coefficient(c), c.kl_mean)
+
+
+@bound(
+    "meankl-trpoC/2",
+    source="half of TRPO's C with the mean in place of the max",
+    formula=r"\frac{2\epsilon\gamma}{(1-\gamma)^2}E_d KL(\pi\|\tilde\pi)",
+    status="open",
+)
+def meankl_trpo_half_c(c: Comparison) -> Array:
+    """Implied by meankl-linear for gamma >= 8/9; open below."""
+    return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_mean)
+
+
+def sqrt_horizon(gamma: Array) -> Array:
+    """``sum_{t>=1} gamma^t sqrt(t)`` = Li_{-1/2}(gamma) for gamma in [0, 1), to a few ulps.
+
+    Below 1/2 the series itself. Above, with u = -log gamma, Gamma(3/2) u^{-3/2} + sum_k zeta(-1/2-k) (-u)^k / k!, which
+    converges for u < 2 pi (DLMF 25.12.12).
+    """
+    gamma = np.asarray(gamma, dtype=float)
+    t = np.arange(1, 65)
+    series = (np.minimum(gamma, 0.5)[..., None] ** t * np.sqrt(t)).sum(-1)
+    u = -np.log1p(-(1 - np.maximum(gamma, 0.5)))
+    k = np.arange(20)
+    factorial = np.cumprod(np.maximum(k, 1), dtype=float)
+    expansion = np.sqrt(np.pi) / 2 * u**-1.5 + (_zeta(-0.5 - k) / factorial * (-u[..., None]) ** k).sum(-1)
+    return np.where(gamma < 0.5, series, expansion)
+
+
+def _zeta(s: NDArray[np.floating]) -> Array:
+    """Riemann's zeta at negative non-integers, by its functional equation (DLMF 25.4.2)."""
+    return 2 * (2 * np.pi) ** (s - 1) * np.sin(np.pi * s / 2) * gamma_function(1 - s) * zeta(1 - s)

@@ -1,0 +1,61 @@
+"""Optimal policies by Howard's policy iteration."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mdps.elimination import backup
+from mdps.evaluate import Evaluation, evaluate, weighted
+from mdps.mdp import MDP, Array
+
+
+def optimal_policy(mdp: MDP) -> tuple[Array, Evaluation]:
+    """Find a deterministic policy that is optimal from every state, and its evaluation.
+
+    Howard (1960) policy iteration on the whole batch at once: start from the greedy policy of one step, evaluate
+    it exactly, and in every state where some action has a positive advantage switch to the best one. Only an advantage
+    above its own rounding error counts as positive. A switch is then a true improvement, no policy comes twice,
+    and the iteration ends. A tie keeps the current action; among the first actions, the lowest index.
+
+    Parameters
+    ----------
+    mdp
+        One process or a batch ``*B``. Any gamma in [0, 1), 0 and 1 - 1e-10 included.
+
+    Returns
+    -------
+    pi
+        One-hot policy table [*B, S, A].
+    evaluation
+        ``evaluate(mdp, pi)``. No advantage in it is positive by more than rounding, which is about 1e-14 of the rewards, or
+        1e-15/(1-gamma) in states that cannot reach the recurrent class of the reference: there V itself has no more digits.
+    """
+    action = mdp.R.argmax(-1)
+    while True:
+        evaluation = evaluate(mdp, np.eye(mdp.A)[action])
+        best = evaluation.A.argmax(-1)
+        gain = np.take_along_axis(evaluation.A - _rounding(evaluation), best[..., None], -1)[..., 0]
+        switch = (gain > 0) & (best != action)
+        if not switch.any():
+            return evaluation.pi, evaluation
+        action = np.where(switch, best, action)
+
+
+def _rounding(e: Evaluation) -> Array:
+    """A bound on the rounding error in e.A, [*B,S,A]: unit roundoff times the size of the terms that A is a sum of.
+
+    The relative value h(s) is a sum of r - level over the states met before the reference. Each term is off by a rounding of
+    |r| + |level|, however small the difference, so ``size``, the sum of those, bounds h and its error. It is computed as
+    relative values are: N x = h(x) + level(x) N 1, where N sums up to the reference, and N 1 follows from x = 1 at the
+    reference, where N x = 0.
+    """
+    mdp, resolvent = e.mdp, e.resolvent
+    reward = weighted(e.pi, mdp.R)
+    level = np.abs(resolvent.relative_values(reward)[1])[..., None]
+    at_reference = np.eye(mdp.S)[resolvent.reference]
+    h, visits = resolvent.relative_values(at_reference)
+    time = -h / visits[..., None]
+    h, rate = resolvent.relative_values((np.abs(reward) + level) * (1 - at_reference))
+    size = np.maximum(h + rate[..., None] * time, 0)
+    terms = backup(mdp.P, np.abs(mdp.R), mdp.gamma, size) + (size + level)[..., None]
+    return (16 + mdp.S) * np.finfo(float).eps * terms
