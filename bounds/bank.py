@@ -1,4 +1,4 @@
-"""The bank of comparisons every claim is held against: random and named MDPs, structured pairs, and what an update makes of them."""
+"""The bank of comparisons every claim is held against: random and named MDPs, and structured pairs."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ guarantee  gain, scale          ``gain >= 0``; in floats ``-gain <= ROUNDING * s
 
 A statement may return arrays [*B] or, for claims about each state, [*B,S] or more; usage is then the largest. A ``premise``
 [*B] says where the claim speaks at all. A left-hand side that is known only up to
-rounding enters with its rounding error taken off. The status is ``theorem`` (nothing may break it), ``false`` (something must break
-it: a check that breaks nothing proves nothing) or ``open`` (reported, never asserted).
+rounding enters with its rounding error taken off. The status is ``theorem`` (nothing may break it), ``false`` (something must
+break it: a check that breaks nothing proves nothing) or ``open`` (reported, never asserted).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Claim:
             shape = ()
         if shape[: len(batch)] != batch or 0 in shape:
             raise ValueError(
-                f"claim {self.id!r}: its sides have shapes {np.shape(lhs)} and {np.shape(rhs)}; expected [*B] = {batch}, or [*B, ...]"
+                f"claim {self.id!r}: its sides have shapes {np.shape(lhs)}, {np.shape(rhs)}; expected [*B] = {batch} or [*B, ...]"
             )
         return np.broadcast_to(lhs, shape), np.broadcast_to(rhs, shape)
 

@@ -159,8 +159,8 @@ class Comparison:
     def gap(self) -> Array:
         """``eta(new) - L_old(new)`` [*B], never as a difference of returns; right to within :attr:`gap_error`.
 
-        Of its two forms ``gamma rho (P' - P)(V' - V)`` and ``(rho' - rho) . g`` the one that rounds less: the first where the chain
-        mixes, the second where the policies end in different places for good.
+        Of its two forms ``gamma rho (P' - P)(V' - V)`` and ``(rho' - rho) . g`` the one that rounds less: the first where the
+        chain mixes, the second where the policies end in different places for good.
         """
         return self._gap[0]
 

@@ -91,14 +91,15 @@ def tabular_monotone(c: Comparison) -> Sides:
     formula=r"L_\pi(\tilde\pi)-\eta(\pi)\leq\sum_s\rho(s)\max_a A_\pi(s,a)",
 )
 def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
-    """With equality for a greedy policy: maximising L without a constraint is policy iteration where rho > 0, anything elsewhere."""
+    """With equality for a greedy policy: maximising L alone is policy iteration where rho > 0, anything elsewhere."""
     return np.maximum(c.surrogate_gain, 0.0), (c.old.rho * c.old.A.max(-1)).sum(-1)
 
 
 @lemma(
     "npg-rate",
     source="Agarwal et al. 2021, Thm 16",
-    formula=r"r\in[0,1],\ \pi_0\ \mathrm{uniform},\ \theta\leftarrow\theta+\frac{\beta A}{1-\gamma}:\ V^*-V_T\leq\frac{\log|A|}{\beta T}+\frac{1}{(1-\gamma)^2T}",
+    formula=r"r\in[0,1],\ \pi_0\ \mathrm{uniform},\ \theta\leftarrow\theta+\frac{\beta A}{1-\gamma}"
+    r":\ V^*-V_T\leq\frac{\log|A|}{\beta T}+\frac{1}{(1-\gamma)^2T}",
 )
 def npg_rate(c: Comparison) -> Sides:
     """After T = 1, 2 and 4 steps with beta = (1-gamma)^2 log|A| (the paper's) and beta = 1, at every state."""
@@ -126,7 +127,7 @@ def npg_rate(c: Comparison) -> Sides:
     premise=lambda c: _interior(c) & (np.ptp(c.mdp.R, axis=(-2, -1)) > 0),
 )
 def softmax_smooth(c: Comparison) -> Sides:
-    """eta is 8/(1-gamma)^3-smooth in softmax parameters for rewards in [0,1], so gradient steps up to (1-gamma)^3/8 are monotone."""
+    """eta is 8/(1-gamma)^3-smooth in softmax parameters for rewards in [0,1], so steps up to (1-gamma)^3/8 are monotone."""
     step = _parameter_step(c)
     linear = (_policy_gradient(c) * step).sum((-2, -1))
     return np.abs(c.improvement - linear), 4 * np.ptp(c.mdp.R, axis=(-2, -1)) * c.horizon**3 * (step**2).sum((-2, -1))
@@ -172,7 +173,7 @@ def _covered(c: Comparison) -> Mask:
     premise=_covered,
 )
 def single_path(c: Comparison) -> Sides:
-    """With the weights gamma^t the estimator is unbiased up to its truncation, here K = 4; time by time, without the resolvent."""
+    """With the weights gamma^t it is unbiased up to its truncation, here K = 4; time by time, without the resolvent."""
     ratio = np.divide(c.new.pi, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
     each = (c.old.pi * ratio * c.old.Q).sum(-1)
     law, estimate = np.broadcast_to(c.mdp.rho0, each.shape), np.zeros(c.batch)

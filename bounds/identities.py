@@ -92,7 +92,8 @@ def grad_match(c: Comparison) -> tuple[Array, Array, Array]:
 @identity(
     "gap-identity",
     source="resolvent identity; see Kakade & Langford 2002, Lemma 6.1",
-    formula=r"\eta(\tilde\pi)-L_\pi(\tilde\pi)=(\tilde\rho-\rho)g=\gamma\rho(\tilde P-P)(\tilde V-V)=\gamma\tilde\rho(\tilde P-P)(I-\gamma P)^{-1}g",
+    formula=r"\eta(\tilde\pi)-L_\pi(\tilde\pi)=(\tilde\rho-\rho)g=\gamma\rho(\tilde P-P)(\tilde V-V)"
+    r"=\gamma\tilde\rho(\tilde P-P)(I-\gamma P)^{-1}g",
 )
 def gap_identity(c: Comparison) -> tuple[Array, Array, Array]:
     """The four forms of the gap; the last compares with the plain difference of two returns, in units of its own rounding."""
@@ -134,7 +135,8 @@ def is_identity(c: Comparison) -> tuple[Array, Array, Array]:
 @identity(
     "fisher-hessian",
     source="TRPO arXiv:1502.05477v5, App. C",
-    formula=r"\nabla^2_\theta E_d KL(\pi\|\pi_\theta)=\nabla^2_\theta E_d KL(\pi_\theta\|\pi)=E_{d,\pi}[\nabla\log\pi\,\nabla\log\pi^T]",
+    formula=r"\nabla^2_\theta E_d KL(\pi\|\pi_\theta)=\nabla^2_\theta E_d KL(\pi_\theta\|\pi)"
+    r"=E_{d,\pi}[\nabla\log\pi\,\nabla\log\pi^T]",
 )
 def fisher_hessian(c: Comparison) -> tuple[Array, Array, Array]:
     """Second derivative of either mean KL along a softmax direction, by Cauchy's formula, against the outer product of scores."""

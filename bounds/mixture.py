@@ -136,7 +136,8 @@ def cpi_alpha_star(c: Comparison) -> tuple[Array, Array]:
 @guarantee(
     "cpi-improvement",
     source="Kakade & Langford 2002, Thm 4.1 and Cor 4.2, in unnormalised units",
-    formula=r"\eta(\pi_{\alpha^\star})-\eta(\pi) \geq \frac{1}{1-\gamma}[\alpha^\star\bar A-\frac{2\gamma\epsilon\alpha^{\star 2}}"
+    formula=r"\eta(\pi_{\alpha^\star})-\eta(\pi)"
+    r"\geq \frac{1}{1-\gamma}[\alpha^\star\bar A-\frac{2\gamma\epsilon\alpha^{\star 2}}"
     r"{1-\gamma+\gamma\alpha^\star}] \geq \frac{\bar A^2}{8\epsilon}\ (\alpha^\star<1)",
 )
 def cpi_improvement(c: Comparison) -> tuple[Array, Array]:

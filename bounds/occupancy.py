@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bounds import divergences
-from bounds.catalogue import Mask, lemma
+from bounds.catalogue import lemma
 from bounds.comparison import Comparison
 from mdps.elimination import Resolvent, eliminate, forward
 from mdps.evaluate import Evaluation
@@ -93,7 +94,7 @@ def _chain(e: Evaluation) -> Array:
     return np.einsum("...sa,...sat->...st", e.pi, e.mdp.P)
 
 
-def _irreducible(c: Comparison) -> Mask:
+def _irreducible(c: Comparison) -> NDArray[np.bool_]:
     """Whether both chains reach every state from every state [*B]."""
     answer = np.ones(c.batch, dtype=bool)
     for e in (c.old, c.new):
@@ -104,7 +105,7 @@ def _irreducible(c: Comparison) -> Mask:
     return answer
 
 
-def _undiscounted(e: Evaluation, proper: Mask) -> Resolvent:
+def _undiscounted(e: Evaluation, proper: NDArray[np.bool_]) -> Resolvent:
     """The chain's elimination at gamma = 1; an all-uniform chain stands in where it is not irreducible."""
     chain = np.where(proper[..., None, None], _chain(e), 1 / e.mdp.S)
     return eliminate(chain[..., :, None, :], np.ones((e.mdp.S, 1)), np.ones(proper.shape))

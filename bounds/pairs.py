@@ -39,7 +39,7 @@ def deterministic(mdp: MDP, distance: Array, rng: np.random.Generator) -> tuple[
 
 
 def moved(mdp: MDP, distance: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """At each state up to ``distance`` of the mass moves from one action to another: zeros appear and fill, KL may be infinite."""
+    """At each state up to ``distance`` of the mass moves from one action to another: zeros appear and fill, KL may be inf."""
     old = random_policy(mdp, rng, 0.3)
     source, sink = (np.eye(mdp.A)[rng.integers(mdp.A, size=mdp.R.shape[:-1])] for _ in range(2))
     mass = np.minimum(distance[..., None, None], (old * source).sum(-1, keepdims=True))

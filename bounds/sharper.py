@@ -114,7 +114,7 @@ def meankl_chain_bh(c: Comparison) -> Array:
     formula=r"\epsilon[\frac{\gamma}{(1-\gamma)^2}+\frac{2\sqrt{2\gamma}}{(1-\gamma)^{3/2}}]E_d KL(\pi\|\tilde\pi)",
 )
 def meankl_linear(c: Comparison) -> Array:
-    """Linear in the *mean* KL: |E_d'g - E_d g| <= H (|g|_d + |g|_d'), H^2 <= gamma E_d KL/(1-gamma), |g|_d^2 <= 2 eps^2 E_d KL."""
+    """Linear in mean KL: |E_d'g - E_d g| <= H (|g|_d + |g|_d'), H^2 <= gamma E_d KL/(1-gamma), |g|_d^2 <= 2 eps^2 E_d KL."""
     return times(c.eps_A * (c.gamma * c.horizon**2 + 2 * np.sqrt(2 * c.gamma) * c.horizon**1.5), c.kl_mean)
 
 
@@ -156,6 +156,6 @@ def sqrt_horizon(gamma: Array) -> Array:
     return np.where(gamma < 0.5, series, expansion)
 
 
-def _zeta(s: NDArray[np.floating]) -> Array:
+def _zeta(s: NDArray[np.floating]) -> NDArray[np.floating]:
     """Riemann's zeta at negative non-integers, by its functional equation (DLMF 25.4.2)."""
     return 2 * (2 * np.pi) ** (s - 1) * np.sin(np.pi * s / 2) * gamma_function(1 - s) * zeta(1 - s)

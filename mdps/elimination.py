@@ -49,7 +49,7 @@ class Resolvent:
         return _relative_values(self.factors, self.time, self.reference, reward)
 
     def relative_magnitude(self, size: Array) -> Array:
-        """What ``relative_values`` adds up, in absolute value, for ``|reward| <= size``, [*B,S]: times eps, its rounding error."""
+        """What ``relative_values`` adds up, in absolute value, for ``|reward| <= size`` [*B,S]: times eps, its error."""
         return _relative_magnitude(self.factors, self.time, self.reference, size)
 
     def occupancy(self, start: Array) -> Array:
@@ -64,7 +64,7 @@ class Resolvent:
         return _flow(self.factors, self.time, self.reference, source, -1.0)
 
     def flow_magnitude(self, size: Array) -> Array:
-        """What ``flow`` adds up, in absolute value, for ``|source| <= size``, [*B,S]: times eps, its rounding error."""
+        """What ``flow`` adds up, in absolute value, for ``|source| <= size`` [*B,S]: times eps, its error."""
         return _flow(self.factors, self.time, self.reference, size, 1.0)
 
 

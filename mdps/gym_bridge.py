@@ -180,7 +180,7 @@ class TabularVectorEnv(VectorEnv[Integers, Integers, Any]):
         u, anew = self.np_random.random(self.num_envs), self._ended
         state, reward, terminated = self._sampler.step(self._state, _actions(actions, self.mdp.A, self.num_envs), u)
         state[anew] = self._sampler.start(u[anew])
-        reward[anew], terminated[anew] = 0.0, False
+        terminated[anew] = False  # the reward, that of a terminal state, is 0 already
         self._state, self._ended = state, terminated
         return state.copy(), reward, terminated.copy(), np.zeros(self.num_envs, dtype=bool), {}
 

@@ -66,13 +66,14 @@ class MDP:
             batch = np.broadcast_shapes(p.shape[:-3], r.shape[:-2], start.shape[:-1], discount.shape)
         except ValueError:
             raise ValueError(
-                f"batch axes do not broadcast: P {p.shape[:-3]}, R {r.shape[:-2]}, rho0 {start.shape[:-1]}, gamma {discount.shape}"
+                f"batch axes do not broadcast: P {p.shape[:-3]}, R {r.shape[:-2]}, "
+                f"rho0 {start.shape[:-1]}, gamma {discount.shape}"
             ) from None
         if 0 in (*batch, states, actions):
             raise ValueError(f"empty MDP: batch {batch}, {states} states, {actions} actions; every axis needs at least one entry")
         outside = ~((discount >= 0) & (discount < 1))
         if outside.any():
-            raise ValueError(f"gamma{_where(outside)} is {discount[outside].flat[0]!r}; expected 0 <= gamma < 1")
+            raise ValueError(f"gamma{_where(outside)} is {float(discount[outside].flat[0])!r}; expected 0 <= gamma < 1")
         fields = {
             "P": (_stochastic("P", p), (*batch, states, actions, states)),
             "R": (r, (*batch, states, actions)),
@@ -172,13 +173,13 @@ def _stochastic(name: str, table: Array) -> Array:
     """Check that rows along the last axis are distributions; divide out a deviation larger than rounding."""
     negative = table < 0
     if negative.any():
-        raise ValueError(f"{name}{_where(negative)} is {table[negative].flat[0]!r}; a probability cannot be negative")
+        raise ValueError(f"{name}{_where(negative)} is {float(table[negative].flat[0])!r}; a probability cannot be negative")
     total = table.sum(-1)
     deviation = np.abs(total - 1)
     off = deviation > ROW_SUM_TOLERANCE
     if off.any():
         raise ValueError(
-            f"{name}{_where(off)} sums to {total[off].flat[0]!r}, not to 1; divide each row by its sum "
+            f"{name}{_where(off)} sums to {float(total[off].flat[0])!r}, not to 1; divide each row by its sum "
             f"if that is what is meant: {name} / {name}.sum(-1, keepdims=True)"
         )
     loose = deviation > 4 * np.finfo(float).eps

@@ -1,0 +1,100 @@
+"""Tables are checked once, and a wrong one says what is wrong and where."""
+
+import numpy as np
+import pytest
+
+from mdps import MDP, evaluate, stack, uniform_policy
+
+P = np.array([[[0.5, 0.5], [1.0, 0.0]], [[0.25, 0.75], [0.0, 1.0]]])  # [S, A, S]
+R = np.array([[1.0, 0.0], [2.0, -1.0]])
+START = np.array([1.0, 0.0])
+
+
+def changed(table, index, value):
+    table = table.copy()
+    table[index] = value
+    return table
+
+
+WRONG = {
+    "row sum": ((changed(P, (1, 0, 0), 0.5), R, START, 0.9), r"P\[1, 0\] sums to 1.25"),
+    "negative": ((changed(P, (0, 1, 0), -0.5), R, START, 0.9), r"P\[0, 1, 0\] is -0.5; .*negative"),
+    "nan": ((changed(P, (0, 0, 1), np.nan), R, START, 0.9), r"P\[0, 0, 1\] is nan"),
+    "inf reward": ((P, changed(R, (1, 1), np.inf), START, 0.9), r"R\[1, 1\] is inf"),
+    "start sum": ((P, R, [0.7, 0.7], 0.9), r"rho0 sums to 1.4"),
+    "gamma one": ((P, R, START, 1.0), r"gamma is 1.0; expected 0 <= gamma < 1"),
+    "gamma negative": ((P, R, START, [0.5, -0.1]), r"gamma\[1\] is -0.1"),
+    "P shape": ((P[:, :, :1], R, START, 0.9), r"P has shape \(2, 2, 1\)"),
+    "R shape": ((P, R[:, :1], START, 0.9), r"R has shape \(2, 1\)"),
+    "rho0 shape": ((P, R, [1.0], 0.9), r"rho0 has shape \(1,\)"),
+    "batch": ((np.stack([P] * 3), np.stack([R] * 2), START, 0.9), r"batch axes do not broadcast"),
+    "empty batch": ((np.empty((0, 2, 2, 2)), R, START, 0.9), r"empty MDP"),
+    "text": (("P", R, START, 0.9), r"P cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_tables(case):
+    tables, message = WRONG[case]
+    with pytest.raises(ValueError, match=message):
+        MDP(*tables)
+
+
+WRONG_POLICIES = {
+    "actions": (np.full((2, 3), 1 / 3), r"pi has shape \(2, 3\)"),
+    "row": ([[0.5, 0.5], [0.9, 0.2]], r"pi\[1\] sums to 1.1"),
+    "negative": ([[1.5, -0.5], [0.5, 0.5]], r"pi\[0, 1\] is"),
+    "nan": ([[np.nan, 1.0], [0.5, 0.5]], r"pi\[0, 0\] is nan"),
+    "batch": (np.full((3, 2, 2), 0.5), r"do not broadcast"),
+    "empty": (np.empty((0, 2, 2)), r"empty batch"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_POLICIES)
+def test_wrong_policies(case):
+    pi, message = WRONG_POLICIES[case]
+    mdp = MDP(P, R, START, [0.5, 0.9]) if case == "batch" else MDP(P, R, START, 0.9)
+    with pytest.raises(ValueError, match=message):
+        evaluate(mdp, pi)
+
+
+def test_frozen():
+    mdp = MDP(P, R, START, 0.9)
+    with pytest.raises(AttributeError):
+        mdp.gamma = 0.5
+    with pytest.raises(ValueError, match="read-only"):
+        mdp.P[0, 0, 0] = 1.0
+
+
+def test_does_not_hold_on_to_the_given_arrays():
+    table = P.copy()
+    mdp = MDP(table, R, START, 0.9)
+    table[0, 0] = [1.0, 0.0]
+    assert mdp.P[0, 0, 0] == 0.5
+
+
+def test_loose_rows_are_normalised():
+    mdp = MDP(P * (1 + 1e-9), R, START, 0.9)
+    assert np.abs(mdp.P.sum(-1) - 1).max() < 1e-15
+
+
+def test_indexing_and_broadcasting():
+    mdp = MDP(P, R, START, [0.0, 0.5, 0.9])
+    assert mdp.batch == (3,)
+    assert mdp[1].batch == ()
+    assert float(mdp[1].gamma) == 0.5
+    assert mdp[1:].batch == (2,)
+    with pytest.raises(IndexError, match="no batch axis"):
+        mdp[0][0]
+    with pytest.raises(IndexError, match="no instance"):
+        mdp[3:]
+    np.testing.assert_array_equal(evaluate(mdp, uniform_policy(mdp))[2].V, evaluate(mdp[2], uniform_policy(mdp[2])).V)
+
+
+def test_stack():
+    one = MDP(P, R, START, 0.9)
+    assert stack([one, one]).batch == (2,)
+    with pytest.raises(ValueError, match="no MDP"):
+        stack([])
+    with pytest.raises(ValueError, match="different"):
+        stack([one, stack([one])])
