@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bounds import divergences
 from mdps.elimination import backup, forward
-from mdps.evaluate import Evaluation, evaluate
+from mdps.evaluate import Evaluation, evaluate, weighted
 from mdps.mdp import MDP, Array
 
 
@@ -195,9 +195,13 @@ class Comparison:
         middle = (self.gain.max(-1) + self.gain.min(-1)) / 2
         return self.gain - np.where(self.span_g < self.eps_g / 2, middle, 0.0)[..., None]
 
-    @property
+    @cached_property
     def _gain_size(self) -> Array:
-        return (np.abs(self.shift) * np.abs(self.old.A)).sum(-1)
+        """What the gain adds up in absolute value [*B,S]: the advantages carry the rounding of the values they come from."""
+        rewards = np.abs(self.mdp.R)
+        size = self.old.resolvent.relative_magnitude(weighted(self.old.pi, rewards))
+        advantage_size = backup(self.mdp.P, rewards, self.gamma, size) + size[..., None] + rewards.max((-2, -1))[..., None, None]
+        return (np.abs(self.shift) * advantage_size).sum(-1)
 
     # -- how values and visits move ----------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Every known error of the note on TRPO and of the paper itself, and what stands in its place.
 
-Where the error is a false statement it is a ``false`` claim of the catalogue, and ``instance`` names the member of
-:data:`bounds.instances.STRUCTURED` that shows it.
+Where the error is a false statement it is a ``false`` claim of the catalogue, and ``instances`` names the members
+of :data:`bounds.instances.STRUCTURED` that show it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Erratum:
     correction: str
     claims: tuple[str, ...] = ()
     """Ids of the claims that decide it."""
-    instance: str = ""
-    """Name of the structured instance that shows it; empty where the error is one of wording."""
+    instances: tuple[str, ...] = ()
+    """Names of the structured instances that show it; empty where the error is one of wording."""
 
 
 ERRATA: tuple[Erratum, ...] = (
@@ -37,7 +37,7 @@ ERRATA: tuple[Erratum, ...] = (
         "theta_old - lambda A^-1 grad L",
         "plus: with the minus sign eta falls to first order; lambda is a step size there, 1/lambda in the paper",
         ("G18", "natural-step"),
-        "fam_walk",
+        ("fam_walk",),
     ),
     Erratum(
         "F3",
@@ -45,7 +45,7 @@ ERRATA: tuple[Erratum, ...] = (
         "absolute bars around grad L . Delta",
         "brackets: with bars the step downwards is optimal too",
         ("G18", "natural-step"),
-        "fam_walk",
+        ("fam_walk",),
     ),
     Erratum(
         "F4",
@@ -53,7 +53,7 @@ ERRATA: tuple[Erratum, ...] = (
         "directly minimising L gives policy iteration",
         "maximising, and only where rho > 0",
         ("note-minimise-L", "G10", "unconstrained=PI"),
-        "greedy_trap",
+        ("greedy_trap", "fam_tv"),
     ),
     Erratum("F5", "note, after eq. 22", "MM = minimise-maximise", "minorise-maximise", ("alg1-monotone",)),
     Erratum(
@@ -69,7 +69,7 @@ ERRATA: tuple[Erratum, ...] = (
         "E_{s~rho} with the unnormalised rho",
         "an expectation needs d = (1-gamma) rho; with rho the radius delta means delta/(1-gamma), and (27) equals (26) up to that factor and a constant",
         ("note-24", "note-27"),
-        "shared_law",
+        ("shared_law",),
     ),
     Erratum(
         "F8",
@@ -77,7 +77,7 @@ ERRATA: tuple[Erratum, ...] = (
         "the sampled form is equivalent; adding a constant to Q; any q; theta_dd",
         "Q-hat is an estimate; the shift is V(s), one number a state; q has to cover the new policy; theta_old",
         ("A-to-Q", "is-identity", "is-any-support"),
-        "fam_cpi",
+        ("fam_cpi",),
     ),
     Erratum("F9", "note, lines 72 and 80", "references to eqs. 12 and 14", "eqs. 10 and 12"),
     Erratum(
@@ -93,7 +93,7 @@ ERRATA: tuple[Erratum, ...] = (
         "TRPO guarantees monotone improvement",
         "Algorithm 1 does (exact A, penalty C max KL); a trust region of fixed radius does not",
         ("G11", "alg1-monotone"),
-        "shared_law",
+        ("shared_law",),
     ),
     Erratum(
         "F12",
@@ -138,7 +138,7 @@ ERRATA: tuple[Erratum, ...] = (
         "a small step that improves L improves eta",
         "only with a first-order gain along the path",
         ("G17", "grad-match"),
-        "slow_leak",
+        ("slow_leak",),
     ),
     Erratum(
         "P1",
@@ -146,16 +146,16 @@ ERRATA: tuple[Erratum, ...] = (
         "without a positive advantage at a visited state the policy is optimal",
         "a better action may lie behind a state where it looks indifferent",
         ("G13",),
-        "hidden_reward",
+        ("hidden_reward",),
     ),
-    Erratum("P2", "TRPO v5, eq. 14", "exactly equivalent", "up to scale and a constant", ("note-27", "A-to-Q"), "shared_law"),
+    Erratum("P2", "TRPO v5, eq. 14", "exactly equivalent", "up to scale and a constant", ("note-27", "A-to-Q"), ("shared_law",)),
     Erratum(
         "P3",
         "TRPO v5, eq. 16",
         "weights pi_theta/pi_old for actions drawn from q",
         "pi_theta/q",
         ("trpo-eq16", "vine-self-normalised"),
-        "shared_law",
+        ("shared_law",),
     ),
     Erratum(
         "P4",
@@ -163,7 +163,7 @@ ERRATA: tuple[Erratum, ...] = (
         "q has to cover pi_old",
         "q has to cover the new policy",
         ("is-any-support", "is-identity"),
-        "fam_cpi",
+        ("fam_cpi",),
     ),
 )
 """The errors in the order of the texts."""

@@ -5,3 +5,4 @@ from mdps.evaluate import evaluate as evaluate
 from mdps.mdp import MDP as MDP
 from mdps.mdp import stack as stack
 from mdps.mdp import uniform_policy as uniform_policy
+from mdps.optimal import optimal_policy as optimal_policy

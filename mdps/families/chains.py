@@ -14,7 +14,7 @@ from mdps.mdp import MDP
 
 _RIVERS = {
     # preset: right from (first, middle, last) as (left, stay, right); rewards (left in first, right in last); start states
-    "strehl-littman-2008": (((0, 0.7, 0.3), (0.1, 0.6, 0.3), (0.7, 0.3, 0)), (5.0, 10000.0), (1, 2)),
+    "strehl-littman-2008": (((0, 0.7, 0.3), (0.1, 0.6, 0.3), (0.7, 0.3, 0)), (5.0, 0.3 * 10000), (1, 2)),
     "osband-2013": (((0, 0.4, 0.6), (0.05, 0.6, 0.35), (0.4, 0.6, 0)), (5 / 1000, 1.0), (0,)),
 }
 
@@ -23,12 +23,13 @@ def riverswim(preset: str = "strehl-littman-2008", *, gamma: ArrayLike, states: 
     """RiverSwim: swimming right, against the current, may fail; drifting left never does.
 
     A small reward waits at the left bank (left in the first state), a large one at the right bank (right in the last state).
-    The reward belongs to the action in that state, wherever the current then carries the swimmer.
+    In the first preset the large reward belongs to the transition that stays at the right bank, so its expectation is 0.3 * 10000;
+    in the second it belongs to the action, wherever the current then carries the swimmer.
 
     =================== ==================== ================================= ==================== ========= ===========
     preset              right, first state   right, in between                 right, last state    rewards   start
     =================== ==================== ================================= ==================== ========= ===========
-    strehl-littman-2008 stay .7, right .3    left .1, stay .6, right .3        left .7, stay .3     5, 10000  1 or 2
+    strehl-littman-2008 stay .7, right .3    left .1, stay .6, right .3        left .7, stay .3     5, 3000   1 or 2
     osband-2013         stay .4, right .6    left .05, stay .6, right .35      left .4, stay .6     0.005, 1  0
     =================== ==================== ================================= ==================== ========= ===========
 

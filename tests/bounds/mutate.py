@@ -1,0 +1,260 @@
+"""Change one constant, sign, operator, comparison or exponent of one claim at a time: some check has to turn red.
+
+Run it by hand: ``python tests/bounds/mutate.py [claim ...]``. It prints every change that no check notices and a summary; the exit
+code is 1 if there is one that ``EQUIVALENT`` does not explain.
+"""
+
+import ast
+import copy
+import dataclasses
+import inspect
+import sys
+import textwrap
+import warnings
+
+import checks
+from tqdm import tqdm
+
+import bounds
+from bounds import CATALOGUE
+
+EQUIVALENT = {
+    # (claim or helper, what was changed): why nothing can notice
+    ("tabular-monotone-any-delta", "line 1"): "any radius will do",
+    ("npg-rate", "line 9"): "a shift of the reward changes no regret",
+    ("npg-rate", "line 11: Sub"): "a shift of the reward changes no regret",
+    ("npg-rate", "line 11: 1.0"): "a guard against 0/0",
+    ("npg-rate", "line 11: 0"): "a guard against 0/0",
+    ("single-path", "line 18"): "a size of rounding",
+    ("vine-enumerated", "line 6"): "any q will do: it cancels",
+    ("trpo-eq16", "line 11"): "the height of a uniform q cancels",
+    ("G18", "line 9: 0"): "a guard against 0/0",
+    ("G18", "line 9: 1.0"): "a guard against 0/0",
+    ("note-24", "line 9"): "a stand-in for infinity",
+    ("L-at-pi", "line 5: max"): "a sharper scale",
+    ("A-to-Q", "line 10: max"): "a sharper scale",
+    ("npg-is-advantage", "line 14: max"): "a sharper scale",
+    ("npg-is-advantage", "line 10: Add"): "any c(s) will do",
+    ("grad-match", "line 9"): "any complex step small enough gives the same derivative",
+    ("fisher-hessian", "line 10"): "any circle gives the same coefficient",
+    ("fisher-hessian", "line 13"): "any circle gives the same coefficient",
+    ("fisher-hessian", "line 18"): "a linear term has no second derivative",
+    ("soft-step-identity", "line 8"): "a guard against 0/0",
+    ("geppo", "line 10"): "a size of rounding",
+    ("cpi-alpha-star", "line 9"): "a grid",
+    ("cpi-alpha-star", "line 10"): "a grid",
+    ("occ-dobrushin", "line 10"): "a guard against rounding",
+    ("occ-kl-chain", "line 9"): "a sum of one up to rounding",
+    ("occ-kl-chain", "line 11"): "a size of rounding",
+    ("kemeny-zhang-ross", "line 19"): "where the premise does not hold",
+}
+
+HELPERS = (
+    bounds.mixture.target,
+    bounds.mixture.best_alpha,
+    bounds.mixture.guaranteed_gain,
+    bounds.mixture.mixed,
+    bounds.trpo_paper.coefficient,
+    bounds.sharper.sqrt_horizon,
+    bounds.sharper._zeta,
+    bounds.guarantees._interior,
+    bounds.guarantees._covered,
+    bounds.guarantees._minoriser_rises,
+    bounds.guarantees._parameter_step,
+    bounds.guarantees._policy_gradient,
+    bounds.guarantees._limit,
+    bounds.occupancy._irreducible,
+    bounds.occupancy._undiscounted,
+)
+"""Functions that several claims share."""
+
+SWAPS = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.LtE: ast.Gt,
+    ast.GtE: ast.Lt,
+    ast.Lt: ast.GtE,
+    ast.Gt: ast.LtE,
+}
+NAMES = {"max": "min", "min": "max", "maximum": "minimum", "minimum": "maximum", "argmin": "argmax", "argmax": "argmin"}
+
+
+class Mutation(ast.NodeTransformer):
+    """Change the n-th place that can be changed; ``what`` then says how."""
+
+    def __init__(self, n):
+        self.n, self.what = n, None
+
+    def _here(self):
+        self.n -= 1
+        return self.n == -1
+
+    def _say(self, node, change):
+        self.what = f"line {node.lineno}: {change}"
+
+    def visit_Subscript(self, node):
+        node.value = self.visit(node.value)  # an index is layout, not mathematics
+        return node
+
+    def visit_keyword(self, node):
+        return node if node.arg in ("axis", "keepdims", "where", "out") else self.generic_visit(node)
+
+    def visit_Call(self, node):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        reduction = name in (
+            "sum",
+            "mean",
+            "max",
+            "min",
+            "all",
+            "any",
+            "reshape",
+            "eye",
+            "ptp",
+            "argmax",
+            "argmin",
+            "range",
+            "where",
+        )
+        layout = name in (
+            "_stack",
+            "stack",
+            "concatenate",
+            "broadcast_to",
+            "zeros",
+            "zeros_like",
+            "ones",
+            "ones_like",
+            "moveaxis",
+        )
+        node.func = self.visit(node.func)
+        if name == "where" or not (reduction or layout):
+            node.args = [self.visit(a) for a in node.args]
+        elif name in ("_stack", "stack", "concatenate") and node.args:
+            node.args = [self.visit(a) if isinstance(a, ast.Starred | ast.List | ast.BinOp) else a for a in node.args]
+        if isinstance(node.func, ast.Attribute) and name in NAMES and self._here():
+            node.func.attr = NAMES[name]
+            self._say(node, f"{name} -> {NAMES[name]}")
+        node.keywords = [self.visit(k) for k in node.keywords]
+        return node
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, int | float) and not isinstance(node.value, bool) and self._here():
+            changed = node.value * 1.5 if node.value else 1
+            self._say(node, f"{node.value} -> {changed}")
+            return ast.copy_location(ast.Constant(changed), node)
+        return node
+
+    def visit_BinOp(self, node):
+        swap = SWAPS.get(type(node.op))
+        if swap and self._here():
+            self._say(node, f"{type(node.op).__name__} -> {swap.__name__} in {ast.unparse(node)}")
+            node.op = swap()
+            return node
+        return self.generic_visit(node)
+
+    def visit_Compare(self, node):
+        swap = SWAPS.get(type(node.ops[0]))
+        if swap and self._here():
+            self._say(node, f"{type(node.ops[0]).__name__} -> {swap.__name__} in {ast.unparse(node)}")
+            node.ops = [swap()]
+            return node
+        return self.generic_visit(node)
+
+    def visit_UnaryOp(self, node):
+        if isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant) and self._here():
+            self._say(node, f"sign of {ast.unparse(node)}")
+            return node.operand
+        return self.generic_visit(node)
+
+
+def mutants(statement):
+    """Yield (what was changed, the changed function) for every place in a function's body."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(statement)))
+    function = tree.body[0]
+    function.decorator_list = []
+    for n in range(1000):
+        mutated = copy.deepcopy(function)
+        transform = Mutation(n)
+        mutated.body = [transform.visit(node) for node in mutated.body]
+        if transform.what is None:
+            return
+        module = ast.fix_missing_locations(ast.Module([mutated], []))
+        namespace = dict(statement.__globals__)
+        exec(compile(module, statement.__name__, "exec"), namespace)
+        yield transform.what, namespace[statement.__name__]
+
+
+def noticed(claim):
+    """Whether some check fails (or the claim's own contract does)."""
+    for check in checks.checks_of(claim):
+        try:
+            check(claim)
+        except (AssertionError, ValueError, TypeError, RuntimeWarning, FloatingPointError, ArithmeticError, IndexError) as error:
+            return f"{check.__name__}: {type(error).__name__}"
+    return None
+
+
+def users_of(helper):
+    """The claims that call a helper, by way of another one or as their premise."""
+    callers = {helper.__name__}
+    for _ in HELPERS:
+        callers |= {h.__name__ for h in HELPERS if any(name in inspect.getsource(h) for name in callers)}
+    return [
+        claim.id
+        for claim in CATALOGUE.values()
+        if claim.premise is helper or any(f"{name}(" in inspect.getsource(claim.statement) for name in callers)
+    ]
+
+
+def patched(helper, mutant):
+    """Put the mutant in the helper's place in every module of the package; return an undo function."""
+    places = [
+        m for name, m in list(sys.modules.items()) if name.startswith("bounds") and getattr(m, helper.__name__, None) is helper
+    ]
+    premises = {i: c for i, c in CATALOGUE.items() if c.premise is helper}
+    for module in places:
+        setattr(module, helper.__name__, mutant)
+    CATALOGUE.update({i: dataclasses.replace(c, premise=mutant) for i, c in premises.items()})
+
+    def undo():
+        for module in places:
+            setattr(module, helper.__name__, helper)
+        CATALOGUE.update(premises)
+
+    return undo
+
+
+def main(names):
+    """Mutate the named claims, or all and the helpers they share."""
+    warnings.simplefilter("ignore")
+    total, survived = 0, []
+    claims = [CATALOGUE[name] for name in names] if names else list(CATALOGUE.values())
+    for claim in tqdm(claims, unit="claim"):
+        for what, statement in mutants(claim.statement):
+            total += 1
+            if noticed(dataclasses.replace(claim, statement=statement)) is None:
+                survived.append((claim.id, what))
+    for helper in tqdm(() if names else HELPERS, unit="helper"):
+        users = users_of(helper)
+        for what, mutant in mutants(helper):
+            total += 1
+            undo = patched(helper, mutant)
+            if all(noticed(CATALOGUE[name]) is None for name in users):
+                survived.append((helper.__name__, what))
+            undo()
+    unexplained = 0
+    for name, what in survived:
+        why = next((why for (where, start), why in EQUIVALENT.items() if where == name and what.startswith(start)), None)
+        unexplained += why is None
+        print(f"not noticed  {name}: {what}  [{why or 'WHY?'}]")
+    print(
+        f"{total} changes, {total - len(survived)} noticed, {len(survived) - unexplained} equivalent, {unexplained} unexplained"
+    )
+    return int(unexplained > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

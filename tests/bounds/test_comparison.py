@@ -1,0 +1,117 @@
+"""Comparisons against 80-digit arithmetic: every ingredient, the gap, and the usage of bounds, down to TV 1e-6 and 1 - gamma = 1e-12."""
+
+import mpmath as mp
+import numpy as np
+import oracle
+import pytest
+
+from bounds import CATALOGUE, compare
+from mdps import MDP, evaluate
+from mdps.families import garnet
+
+GAMMAS = (0.0, 0.5, 0.9, 0.99, 1 - 1e-6, 1 - 1e-10, 1 - 1e-12)
+
+PENALTIES = {
+    "tv-trpo": lambda x: 4 * x.eps_A * x.gamma * x.tv_max**2 / x.h**2,
+    "tv-trpo-resolvent": lambda x: 4 * x.eps_A * x.gamma * x.tv_max**2 / (x.h * (1 - x.gamma * (1 - x.tv_max))),
+    "kl-trpo": lambda x: 4 * x.eps_A * x.gamma * x.kl_max / x.h**2,
+    "kl-trpo-reverse": lambda x: 4 * x.eps_A * x.gamma * x.kl_reverse_max / x.h**2,
+    "kl-sqrt-horizon": lambda x: 2 * x.eps_A * mp.polylog(mp.mpf(-1) / 2, x.gamma) * x.kl_max,
+    "meankl-linear": lambda x: x.eps_A * (x.gamma / x.h**2 + 2 * mp.sqrt(2 * x.gamma) / x.h ** (mp.mpf(3) / 2)) * x.kl_mean,
+    "cpo-tv": lambda x: 2 * x.gamma * x.eps_g * x.tv_mean / x.h**2,
+    "cpo-kl21": lambda x: 2 * x.gamma * x.eps_g * mp.sqrt(x.kl_reverse_mean / 2) / x.h**2,
+    "cpi-trpo": lambda x: 2 * x.eps_g * x.gamma * x.mixture / x.h**2,
+    "gap-occ-span": lambda x: x.span_g * x.occupancy_tv / x.h,
+}
+"""A bound of each kind, from its formula."""
+
+
+def case(states, gamma, distance, seed):
+    rng = np.random.default_rng(seed)
+    mdp = MDP(rng.dirichlet(np.ones(states), (states, 3)), rng.random((states, 3)), rng.dirichlet(np.ones(states)), gamma)
+    old = rng.dirichlet(np.ones(3), states)
+    new = old * np.exp(distance * rng.standard_normal(old.shape))
+    return mdp, old, new / new.sum(-1, keepdims=True)
+
+
+def relative(computed, exact):
+    return float(abs(mp.mpf(float(computed)) / exact - 1)) if abs(exact) > 1e-60 else float(abs(computed))
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize(("states", "gammas"), [(5, GAMMAS), (12, GAMMAS), (50, (0.9, 1 - 1e-12))])
+def test_against_80_digits(states, gammas, distance):
+    for gamma in gammas:
+        mdp, old, new = case(states, gamma, distance, states)
+        c = compare(mdp, old, new)
+        with mp.workdps(oracle.DIGITS):
+            x = oracle.compare(mdp, old, new)
+            for name in ("tv_max", "tv_mean", "kl_max", "kl_mean", "kl_reverse_max", "kl_reverse_mean", "mixture"):
+                assert relative(getattr(c, name), getattr(x, name)) < 1e-8, (name, gamma)
+            for name in ("eps_A", "eps_g", "span_g", "surrogate_gain", "improvement", "occupancy_tv", "gap"):
+                assert relative(getattr(c, name), getattr(x, name)) < 1e-7, (name, gamma)
+            for name, penalty in PENALTIES.items():
+                usage = abs(x.gap) / penalty(x) if gamma else mp.mpf(0)
+                assert relative(CATALOGUE[name].usage(c), usage) < 1e-7, (name, gamma)
+                assert relative(CATALOGUE[name].lower(c), oracle.evaluate(mdp, old).eta + x.surrogate_gain - penalty(x)) < 1e-7
+
+
+@pytest.mark.parametrize("gamma", [0.9, 1 - 1e-8])
+def test_rounding_errors_cover_the_truth(gamma):
+    """The stated errors of gap and T are not exceeded, also where the chains end in different places for good."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        mdp = garnet(5, 3, 1, gamma=gamma, seed=rng)  # deterministic moves: several closed classes
+        old, new = (np.eye(3)[rng.integers(3, size=5)] * 0.9 + rng.dirichlet(np.ones(3), 5) * 0.1 * (seed % 2) for _ in range(2))
+        old, new = (pi / pi.sum(-1, keepdims=True) for pi in (old, new))
+        c = compare(mdp, old, new)
+        with mp.workdps(oracle.DIGITS):
+            x = oracle.compare(mdp, old, new)
+            assert abs(x.gap - mp.mpf(float(c.gap))) <= mp.mpf(float(c.gap_error)) + mp.mpf(10) ** -30, seed
+            assert abs(x.occupancy_tv - mp.mpf(float(c.occupancy_tv))) <= mp.mpf(float(c.occupancy_error)) + mp.mpf(10) ** -30, (
+                seed
+            )
+
+
+def test_plain_definitions():
+    """Against dense solves in double precision, every field of a batch."""
+    rng = np.random.default_rng(0)
+    mdp = garnet(4, 3, 2, gamma=0.8, seed=1, batch=(6,))
+    old, new = rng.dirichlet(np.ones(3), (2, 6, 4))
+    c = compare(mdp, old, new)
+    for i in range(6):
+        step = [np.einsum("sa,sat->st", pi, mdp.P[i]) for pi in (old[i], new[i])]
+        inverse = [np.linalg.inv(np.eye(4) - 0.8 * p) for p in step]
+        V = [inv @ (pi * mdp.R[i]).sum(-1) for inv, pi in zip(inverse, (old[i], new[i]), strict=True)]
+        rho = [mdp.rho0[i] @ inv for inv in inverse]
+        A = mdp.R[i] + 0.8 * mdp.P[i] @ V[0] - V[0][:, None]
+        g = (new[i] * A).sum(-1)
+        np.testing.assert_allclose(c.gain[i], g, atol=1e-13)
+        np.testing.assert_allclose(c.L[i], mdp.rho0[i] @ V[0] + rho[0] @ g, atol=1e-12)
+        np.testing.assert_allclose(c.gap[i], mdp.rho0[i] @ (V[1] - V[0]) - rho[0] @ g, atol=1e-12)
+        np.testing.assert_allclose(c.occupancy_shift[i], rho[1] - rho[0], atol=1e-12)
+        np.testing.assert_allclose(np.ptp(c.value_shift[i]), np.ptp(V[1] - V[0]), atol=1e-12)
+        np.testing.assert_allclose(c.tv_mean_new[i], 0.2 * rho[1] @ np.abs(old[i] - new[i]).sum(-1) / 2, atol=1e-13)
+        rows = np.abs(inverse[1][:, None] - inverse[1][None]).sum(-1).max() / 2
+        np.testing.assert_allclose(c.ergodicity[i], rows, rtol=1e-12)
+        np.testing.assert_allclose(c.span_A[i], np.ptp(A, axis=-1).max(), rtol=1e-12)
+
+
+def test_evaluations_are_used_as_they_are():
+    mdp, old, new = case(4, 0.9, 1.0, 0)
+    e = evaluate(mdp, old)
+    c = compare(mdp, e, new)
+    assert c.old is e
+    np.testing.assert_array_equal(c.gap, compare(mdp, old, new).gap)
+    other = MDP(mdp.P, mdp.R, mdp.rho0, 0.5)
+    with pytest.raises(ValueError, match="old was evaluated in another MDP"):
+        compare(other, e, new)
+    with pytest.raises(ValueError, match=r"expected \[\*B, S, A\]"):
+        compare(mdp, old, new[:, :2])
+
+
+def test_slices():
+    mdp = garnet(4, 3, 2, gamma=[0.5, 0.9], seed=0, batch=(2,))
+    rng = np.random.default_rng(0)
+    old, new = rng.dirichlet(np.ones(3), (2, 2, 4))
+    np.testing.assert_array_equal(compare(mdp, old, new)[1].gap, compare(mdp[1], old[1], new[1]).gap)
