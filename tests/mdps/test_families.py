@@ -170,7 +170,7 @@ def test_random_families_normal_rewards_uniform_start_and_seeds(family):
 RIVERS = {
     "strehl-littman-2008": (
         [[0.7, 0.3, 0, 0], [0.1, 0.6, 0.3, 0], [0, 0.1, 0.6, 0.3], [0, 0, 0.7, 0.3]],
-        [[5, 0], [0, 0], [0, 0], [0, 10000]],
+        [[5, 0], [0, 0], [0, 0], [0, 3000]],
         [0, 0.5, 0.5, 0],
     ),
     "osband-2013": (
