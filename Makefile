@@ -1,0 +1,26 @@
+# Two commands do everything on a fresh machine with Python 3.11 or later and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: study test check clean
+
+study: .venv/installed  ## run the main study and say where its table and figures are
+	$(BIN)/python studies/run.py
+
+test: .venv/installed  ## run all tests
+	$(BIN)/pytest tests/ -n 2
+
+check: .venv/installed  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:  ## remove the environment and caches; results stay
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
