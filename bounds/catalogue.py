@@ -69,7 +69,7 @@ class Claim:
             If the claim is not a bound.
         """
         if self.kind != "bound":
-            raise TypeError(f"claim {self.id!r} is a {self.kind}, not a bound; only bounds have a lower side")
+            raise TypeError(f"claim {self.id!r} is of kind {self.kind}; only bounds have a lower side")
         return c.L - self.penalty(c)
 
     def sides(self, c: Comparison) -> tuple[Array, Array]:
@@ -85,7 +85,7 @@ class Claim:
         expected = {"bound": 1, "lemma": 2, "identity": 3, "guarantee": 2}[self.kind]
         if len(parts) != expected:
             raise ValueError(
-                f"claim {self.id!r} is a {self.kind} and has to return {expected} array(s); it returned {len(parts)}"
+                f"claim {self.id!r} is of kind {self.kind} and has to return {expected} array(s); it returned {len(parts)}"
             )
         if self.kind == "bound":
             lhs, rhs = np.maximum(np.abs(c.gap) - c.gap_error, 0.0), parts[0]

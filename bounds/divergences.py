@@ -7,12 +7,10 @@ A row that sums to one only up to rounding is read as its exact normalisation.
 from __future__ import annotations
 
 import numpy as np
-from numba import guvectorize, njit
 from numpy.typing import ArrayLike
 
+from mdps.kernels import inner, kernel
 from mdps.mdp import Array
-
-_OPTIONS = {"nopython": True, "cache": True, "target": "cpu"}
 
 
 def shift(old: ArrayLike, new: ArrayLike) -> Array:
@@ -46,7 +44,7 @@ def times(coefficient: Array, divergence: Array) -> Array:
         return np.where(np.asarray(coefficient) == 0, 0.0, coefficient * divergence)
 
 
-@guvectorize(["(f8[:],f8[:],f8[:])"], "(a),(a)->(a)", **_OPTIONS)
+@kernel("(f8[:],f8[:],f8[:])", "(a),(a)->(a)")
 def _shift(old, new, out):
     total = 0.0
     for a in range(old.shape[0]):
@@ -56,7 +54,7 @@ def _shift(old, new, out):
         out[a] -= old[a] * total
 
 
-@njit("f8(f8)", cache=True)
+@inner("f8(f8)")
 def _x_minus_log1p(x):
     """``x - log(1+x)`` for x > -1; near zero from log(1+x) = 2 atanh(s), s = x/(2+x), whose first term cancels exactly."""
     if abs(x) > 0.3:
@@ -69,7 +67,7 @@ def _x_minus_log1p(x):
     return x * s - 2.0 * s * z * tail
 
 
-@guvectorize(["(f8[:],f8[:],f8[:])"], "(a),(a)->()", **_OPTIONS)
+@kernel("(f8[:],f8[:],f8[:])", "(a),(a)->()")
 def _kl(p, q, out):
     total = 0.0
     for a in range(p.shape[0]):

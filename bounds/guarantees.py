@@ -211,6 +211,6 @@ def vine_enumerated(c: Comparison) -> tuple[Array, Array, Array]:
     formula=r"\lim_{K\to\infty}\frac{\sum_k\frac{\tilde\pi}{q}Q}{\sum_k\frac{\tilde\pi}{q}}=E_{\tilde\pi}Q,\ a_k\sim q",
 )
 def vine_self_normalised(c: Comparison) -> tuple[Array, Array, Array]:
-    """Consistent with the weights pi_new / q, here for q proportional to 1, 2, ..., A; biased at finite K, see ``vine-unbiased``."""
+    """Consistent with the weights pi_new / q, q proportional to 1, ..., A; biased at finite K, see ``vine-unbiased``."""
     q = np.broadcast_to(np.arange(1, c.mdp.A + 1) / (c.mdp.A * (c.mdp.A + 1) / 2), c.old.pi.shape)
     return _limit(c, c.new.pi / q, q), weighted(c.new.pi, c.old.Q), _q_scale(c)

@@ -18,11 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import guvectorize, njit
 
+from mdps.kernels import inner, kernel
 from mdps.mdp import Array
-
-_OPTIONS = {"nopython": True, "cache": True, "target": "cpu"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ def forward(P: Array, weights: Array) -> Array:
     return _forward(P, weights)
 
 
-@njit("void(f8[:,:,:],f8[:,:],f8,i8,f8[:,:],f8[:])", cache=True, error_model="numpy")
+@inner("void(f8[:,:,:],f8[:,:],f8,i8,f8[:,:],f8[:])")
 def _factor(P, pi, gamma, reference, m, time):
     """Eliminate ``I - gamma P_pi`` with ``reference`` (swapped with the last state) left for the end."""
     n, actions = pi.shape
@@ -124,7 +122,7 @@ def _factor(P, pi, gamma, reference, m, time):
                     m[i, j] += multiplier * m[k, j]
 
 
-@njit("void(f8[:,:],f8[:])", cache=True, error_model="numpy")
+@inner("void(f8[:,:],f8[:])")
 def _solve_transposed(m, x):
     """Overwrite a nonnegative source x by ``x M^-1``, in the order of elimination."""
     n = x.shape[0]
@@ -138,7 +136,7 @@ def _solve_transposed(m, x):
             x[k] += x[i] * m[i, k]
 
 
-@guvectorize(["(f8[:,:,:],f8[:,:],f8,f8[:,:],f8[:],i8[:])"], "(s,a,s),(s,a),()->(s,s),(s),()", **_OPTIONS)
+@kernel("(f8[:,:,:],f8[:,:],f8,f8[:,:],f8[:],i8[:])", "(s,a,s),(s,a),()->(s,s),(s),()")
 def _eliminate(P, pi, gamma, m, time, reference):
     n = time.shape[0]
     last = n - 1
@@ -153,7 +151,7 @@ def _eliminate(P, pi, gamma, m, time, reference):
         _factor(P, pi, gamma, reference[0], m, time)
 
 
-@guvectorize(["(f8[:,:],f8[:],i8,f8[:],f8[:],f8[:])"], "(s,s),(s),(),(s)->(s),()", **_OPTIONS)
+@kernel("(f8[:,:],f8[:],i8,f8[:],f8[:],f8[:])", "(s,s),(s),(),(s)->(s),()")
 def _relative_values(m, time, reference, reward, h, level):
     n = time.shape[0]
     last = n - 1
@@ -174,7 +172,7 @@ def _relative_values(m, time, reference, reward, h, level):
     h[reference], h[last] = h[last], h[reference]
 
 
-@guvectorize(["(f8[:,:],i8,f8[:],f8[:])"], "(s,s),(),(s)->(s)", **_OPTIONS)
+@kernel("(f8[:,:],i8,f8[:],f8[:])", "(s,s),(),(s)->(s)")
 def _values(m, reference, reward, v):
     n = v.shape[0]
     last = n - 1
@@ -192,7 +190,7 @@ def _values(m, reference, reward, v):
     v[reference], v[last] = v[last], v[reference]
 
 
-@guvectorize(["(f8[:,:],i8,f8[:],f8[:])"], "(s,s),(),(s)->(s)", **_OPTIONS)
+@kernel("(f8[:,:],i8,f8[:],f8[:])", "(s,s),(),(s)->(s)")
 def _occupancy(m, reference, start, x):
     n = x.shape[0]
     last = n - 1
@@ -203,7 +201,7 @@ def _occupancy(m, reference, start, x):
     x[reference], x[last] = x[last], x[reference]
 
 
-@guvectorize(["(f8[:,:],f8[:],i8,f8[:],f8[:])"], "(s,s),(s),(),(s)->(s)", **_OPTIONS)
+@kernel("(f8[:,:],f8[:],i8,f8[:],f8[:])", "(s,s),(s),(),(s)->(s)")
 def _relative_magnitude(m, time, reference, size, h):
     n = time.shape[0]
     last = n - 1
@@ -223,7 +221,7 @@ def _relative_magnitude(m, time, reference, size, h):
     h[reference], h[last] = h[last], h[reference]
 
 
-@guvectorize(["(f8[:,:],f8[:],i8,f8[:],f8,f8[:])"], "(s,s),(s),(),(s),()->(s)", **_OPTIONS)
+@kernel("(f8[:,:],f8[:],i8,f8[:],f8,f8[:])", "(s,s),(s),(),(s),()->(s)")
 def _flow(m, time, reference, source, sign, x):
     n = time.shape[0]
     last = n - 1
@@ -243,7 +241,7 @@ def _flow(m, time, reference, source, sign, x):
     x[reference], x[last] = x[last], x[reference]
 
 
-@guvectorize(["(f8[:,:,:],f8[:,:],f8,f8[:],f8[:,:])"], "(s,a,s),(s,a),(),(s)->(s,a)", **_OPTIONS)
+@kernel("(f8[:,:,:],f8[:,:],f8,f8[:],f8[:,:])", "(s,a,s),(s,a),(),(s)->(s,a)")
 def _backup(P, R, gamma, values, q):
     n, actions = R.shape
     for s in range(n):
@@ -256,7 +254,7 @@ def _backup(P, R, gamma, values, q):
             q[s, a] = R[s, a] + gamma * (total / mass)
 
 
-@guvectorize(["(f8[:,:,:],f8[:,:],f8[:])"], "(s,a,s),(s,a)->(s)", **_OPTIONS)
+@kernel("(f8[:,:,:],f8[:,:],f8[:])", "(s,a,s),(s,a)->(s)")
 def _forward(P, weights, out):
     n, actions = weights.shape
     out[:] = 0.0

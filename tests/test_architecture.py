@@ -8,7 +8,12 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-ALLOWED = {"mdps": {"mdps"}, "bounds": {"bounds", "mdps"}, "trpo": {"trpo", "mdps"}, "studies": {"studies", "bounds", "trpo", "mdps"}}
+ALLOWED = {
+    "mdps": {"mdps"},
+    "bounds": {"bounds", "mdps"},
+    "trpo": {"trpo", "mdps"},
+    "studies": {"studies", "bounds", "trpo", "mdps"},
+}
 ONLY_IN_STUDIES = {"hydra", "omegaconf", "pandas", "seaborn", "matplotlib", "pyarrow", "tqdm"}
 FILES = [file for package in ALLOWED for file in sorted((ROOT / package).rglob("*.py"))]
 

@@ -23,7 +23,7 @@ def riverswim(preset: str = "strehl-littman-2008", *, gamma: ArrayLike, states: 
     """RiverSwim: swimming right, against the current, may fail; drifting left never does.
 
     A small reward waits at the left bank (left in the first state), a large one at the right bank (right in the last state).
-    In the first preset the large reward belongs to the transition that stays at the right bank, so its expectation is 0.3 * 10000;
+    In the first preset the large reward belongs to the transition that stays at the right bank, so 0.3 * 10000 is expected;
     in the second it belongs to the action, wherever the current then carries the swimmer.
 
     =================== ==================== ================================= ==================== ========= ===========

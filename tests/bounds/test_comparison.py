@@ -1,4 +1,4 @@
-"""Comparisons against 80-digit arithmetic: every ingredient, the gap, and the usage of bounds, down to TV 1e-6 and 1 - gamma = 1e-12."""
+"""Comparisons against 80-digit arithmetic: ingredients, gap and usages, down to TV 1e-6 and 1 - gamma = 1e-12."""
 
 import mpmath as mp
 import numpy as np
