@@ -32,7 +32,9 @@ def _interior(c: Comparison) -> Mask:
 def _parameter_step(c: Comparison) -> Array:
     """The least softmax parameter step that leads from old to new, [*B,S,A]; zero where a probability is."""
     inside = (c.old.pi > 0) & (c.new.pi > 0)
-    log_ratio = np.log1p(np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=inside))
+    ratio = np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=inside)
+    plain = np.log(np.where(inside, c.new.pi, 1.0)) - np.log(np.where(inside, c.old.pi, 1.0))
+    log_ratio = np.where(np.abs(ratio) < 0.5, np.log1p(np.clip(ratio, -0.5, 0.5)), plain)
     return log_ratio - log_ratio.mean(-1, keepdims=True)
 
 

@@ -73,7 +73,8 @@ def occ_dobrushin(c: Comparison) -> Sides:
 def occ_kl_chain(c: Comparison) -> Sides:
     """The direction matters: with KL(new || old) the mean would have to be under d'."""
     total = c.old.d.sum(-1, keepdims=True), c.new.d.sum(-1, keepdims=True)
-    lhs = divergences.kl(c.old.d / total[0], c.new.d / total[1])
+    # a product of tiny probabilities may underflow; where new's visits are truly zero the right side is infinite
+    lhs = divergences.kl(c.old.d / total[0], np.maximum(c.new.d / total[1], np.finfo(float).tiny))
     # d and d' carry the rounding of a whole solve: below its square nothing is left to compare
     return np.where(lhs < (64 * np.finfo(float).eps) ** 2, 0.0, lhs), divergences.times(c.gamma * c.horizon, c.kl_mean)
 

@@ -1,0 +1,88 @@
+"""The parts of README.md that are computed: the table of claims with their verdicts, and the errata.
+
+``python studies/readme.py`` writes them between their markers; a test keeps them current.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import pandas as pd
+
+from bounds import CATALOGUE
+from bounds.errata import ERRATA
+from studies import verify
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+INSTANCES = 20
+"""Comparisons for each process, pairing, gamma and distance behind the table."""
+
+
+def claims_table(summary: pd.DataFrame) -> str:
+    """Return one markdown row a claim, from :func:`studies.verify.summary`.
+
+    Usages are given for bounds and lemmas; those of identities and guarantees are in units of rounding.
+    """
+    lines = [
+        f"Held against {summary['instances'].max():,} comparisons each.",
+        "",
+        "| id | statement | source | status | largest usage | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in summary.itertuples():
+        claim = CATALOGUE[str(row.claim)]
+        side = r"\vert\eta(\tilde\pi)-L_\pi(\tilde\pi)\vert\leq " if claim.kind == "bound" else ""
+        measured = claim.kind in ("bound", "lemma")
+        usage = "" if not measured else "> 1000" if row.usage > 1000 else f"{row.usage:.3g}"
+        verdict = str(row.verdict).split(":")[0]
+        lines.append(f"| `{claim.id}` | ${side}{_math(claim.formula)}$ | {claim.source} | {claim.status} | {usage} | {verdict} |")
+    return "\n".join(lines)
+
+
+def errata_table() -> str:
+    """Return one markdown row an erratum."""
+    lines = ["| | where | printed | instead | claims | shown by |", "|---|---|---|---|---|---|"]
+    for e in ERRATA:
+        claims, instances = (", ".join(f"`{name}`" for name in names) for names in (e.claims, e.instances))
+        lines.append(f"| {e.id} | {e.where} | {_text(e.printed)} | {_text(e.correction)} | {claims} | {instances} |")
+    return "\n".join(lines)
+
+
+def sections() -> dict[str, str]:
+    """Compute every generated section: marker -> markdown."""
+    summary = verify.summary(verify.run(instances=INSTANCES))
+    return {"claims": claims_table(summary), "errata": errata_table()}
+
+
+def section(text: str, marker: str) -> str:
+    """Return what stands between the two comments of a marker.
+
+    Raises
+    ------
+    ValueError
+        If the text lacks one of them.
+    """
+    start, end = f"<!-- {marker} -->\n", f"\n<!-- end of {marker} -->"
+    if start not in text or end not in text:
+        raise ValueError(f"README.md lacks the marker {start.strip()} or {end.strip()}")
+    return text.split(start)[1].split(end)[0]
+
+
+def _math(formula: str) -> str:
+    """Write bars by name: a bar would end the cell."""
+    return formula.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
+
+
+def _text(words: str) -> str:
+    return words.replace("|", r"\|")
+
+
+if __name__ == "__main__":
+    text = README.read_text()
+    for marker, content in sections().items():
+        start, end = f"<!-- {marker} -->\n", f"\n<!-- end of {marker} -->"
+        text = text.replace(start + section(text, marker) + end, start + content + end)
+    README.write_text(text)
