@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import pandas as pd
 
@@ -32,12 +33,12 @@ def claims_table(summary: pd.DataFrame) -> str:
         "| id | statement | source | status | largest usage | verdict |",
         "|---|---|---|---|---|---|",
     ]
-    for row in summary.itertuples():
-        claim = CATALOGUE[str(row.claim)]
+    for row in summary.to_dict("records"):
+        claim, largest = CATALOGUE[row["claim"]], float(row["usage"])
         side = r"\vert\eta(\tilde\pi)-L_\pi(\tilde\pi)\vert\leq " if claim.kind == "bound" else ""
         measured = claim.kind in ("bound", "lemma")
-        usage = "" if not measured else "> 1000" if row.usage > 1000 else f"{row.usage:.3g}"
-        verdict = str(row.verdict).split(":")[0]
+        usage = "" if not measured else "> 1000" if largest > 1000 else f"{largest:.3g}"
+        verdict = row["verdict"].split(":")[0]
         lines.append(f"| `{claim.id}` | ${side}{_math(claim.formula)}$ | {claim.source} | {claim.status} | {usage} | {verdict} |")
     return "\n".join(lines)
 

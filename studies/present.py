@@ -1,0 +1,35 @@
+"""What a run leaves for its reader: figures, a short table, and where they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from studies import outputs
+from studies.figures import save
+
+
+def present(table: pd.DataFrame, folder: Path) -> None:
+    """Draw the figures of a table into ``folder``, write its ``summary.csv`` and print that.
+
+    Raises
+    ------
+    BadTable
+        If no study of this project made the table.
+    """
+    study = outputs.study_module(str(table["study"].iloc[0]))
+    drawn = [path for stem, figure in study.figures(table).items() for path in save(figure, folder / stem)]
+    summary: pd.DataFrame = study.summary(table)
+    outputs.write(folder / "summary.csv", lambda partial: summary.to_csv(partial, index=False))
+    print(summary.to_string(index=False, float_format="{:.3g}".format, max_rows=None))
+    print(f"\ntable    {shown(folder / outputs.TABLE)}  ({len(table)} rows)\nsummary  {shown(folder / 'summary.csv')}")
+    for path in drawn:
+        print(f"figure   {shown(path)}")
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it: relative to the working directory where it lies under that."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

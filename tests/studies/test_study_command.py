@@ -1,0 +1,233 @@
+"""The user's commands, as they are typed: what they write, what they refuse, and what they do not do twice."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+
+from studies import folders, gather, outputs, run
+from studies.present import present
+from studies.records import COLUMNS, CONTRACT
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = [
+    "mdp=[riverswim,shared_law]",
+    "study.iterations=3",
+    "study.starts=1",
+    "study.aggregations=1",
+    "study.claims=[kl-trpo,cpo-tv]",
+]
+TINY_NAME = "mdp=riverswim+shared_law__study.iterations=3__study.starts=1__study.aggregations=1__study.claims=kl-trpo+cpo-tv"
+
+SMALL = ["study=verify", "study.claims=[G11]", "study.mdps=[riverswim]", "study.gammas=[0.9]"]  # one figure only
+
+
+def command(script, *arguments, cwd):
+    environment = {key: value for key, value in os.environ.items() if key not in ("DISPLAY", "PYTHONPATH")}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "studies" / script), *arguments], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """One run of the default study, made small."""
+    cwd = tmp_path_factory.mktemp("single")
+    done = command("run.py", *TINY, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return cwd, cwd / "results/trust_region" / TINY_NAME, done
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A sweep over delta with the launcher that runs one job after the other."""
+    cwd = tmp_path_factory.mktemp("sweep")
+    done = command("run.py", "-m", "delta=0.1,0.01", *TINY, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return cwd, cwd / "results/trust_region" / f"delta=0.1,0.01__{TINY_NAME}", done
+
+
+def test_a_run_leaves_its_table_its_figures_and_where_they_are(single):
+    _, folder, done = single
+    names = {path.name for path in folder.iterdir()}
+    stems = ("progress", "divergence", "gain", "falls", "guarantees")
+    assert names == {"table.parquet", "summary.csv", *(f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png"))}
+    assert f"results/trust_region/{TINY_NAME}/table.parquet" in done.stdout
+    assert "progress.pdf" in done.stdout
+
+
+def test_the_table_keeps_the_contract_and_what_made_it(single):
+    _, folder, _ = single
+    table = outputs.read_table(folder / "table.parquet")
+    assert tuple(table.columns) == COLUMNS
+    assert COLUMNS[: len(CONTRACT)] == CONTRACT
+    assert set(table["verdict"]) <= {"holds", "violated"}
+    assert len(table) == 2 * 2 * 2 * 3 * table["claim"].nunique()  # processes, regions, tied or not, updates
+    assert table.attrs["study"] == "trust_region"
+    assert table.attrs["config"]["study"]["iterations"] == 3
+    assert table.attrs["config"]["mdp"]["riverswim"]["gamma"] == 0.9
+    assert table.attrs["command"] == " ".join(["python studies/run.py", *TINY])
+    assert "results" not in table.attrs["config"]
+
+
+def computed(overrides, folder):
+    """The table of one job, without a command line."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", overrides)
+    folder.mkdir(exist_ok=True)
+    return run.compute(config, folder, overrides)
+
+
+def test_a_job_is_computed_once_and_again_for_another_configuration(tmp_path, caplog):
+    caplog.set_level("INFO", logger="studies")
+    path = computed([*SMALL, "study.instances=2"], tmp_path)
+    before, table = path.stat().st_mtime_ns, outputs.read_table(path)
+    assert not caplog.text
+    computed([*SMALL, "study.instances=2", f"results={tmp_path}"], tmp_path)
+    assert "stands already" in caplog.text
+    assert path.stat().st_mtime_ns == before
+
+    caplog.clear()
+    computed([*SMALL, "study.instances=3"], tmp_path)
+    assert not caplog.text
+    assert set(outputs.read_table(path)["instances"]) > {3}
+
+    path.write_bytes(path.read_bytes()[:3000])  # damaged: made anew
+    computed([*SMALL, "study.instances=2"], tmp_path)
+    pd.testing.assert_frame_equal(outputs.read_table(path), table)
+
+
+def test_a_job_that_fails_leaves_no_table_of_another_configuration(tmp_path):
+    path = computed([*SMALL, "study.instances=2"], tmp_path)
+    with pytest.raises(Exception, match="instances is 0"):
+        computed([*SMALL, "study.instances=0"], tmp_path)
+    assert not path.exists()
+
+
+def test_a_sweep_combines_its_jobs_and_gather_alone_does_the_same(sweep):
+    cwd, folder, done = sweep
+    jobs = [f"delta={delta}__{TINY_NAME}" for delta in ("0.01", "0.1")]
+    combined = outputs.read_table(folder / "table.parquet")
+    assert list(combined["job"].unique()) == jobs  # in the order of the names, not of the command
+    assert list(combined.attrs["jobs"]) == jobs
+    for job in jobs:
+        own = outputs.read_table(folder / job / "table.parquet")
+        part = combined[combined["job"] == job].drop(columns="job").reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, own, check_categorical=False, check_dtype=False)
+    assert (folder / "falls.pdf").exists()
+    assert "combined 2 of 2 jobs" in done.stdout
+    figure = (folder / "progress.pdf").read_bytes(), (folder / "progress.png").read_bytes()
+
+    (folder / "table.parquet").unlink()
+    (folder / "progress.pdf").unlink()
+    alone = command("gather.py", str(folder), cwd=cwd)
+    assert alone.returncode == 0, alone.stderr
+    pd.testing.assert_frame_equal(outputs.read_table(folder / "table.parquet"), combined)
+    assert ((folder / "progress.pdf").read_bytes(), (folder / "progress.png").read_bytes()) == figure
+
+
+def test_a_parallel_launcher_makes_the_same_table(tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = command("run.py", "-m", "seed=1,0", *SMALL, "study.instances=2", *launcher, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "results/verify").iterdir()
+    parallel = outputs.read_table(folder / "table.parquet")
+    jobs = [[f"seed={seed}", *SMALL, "study.instances=2"] for seed in (0, 1)]
+    tables = {folders.name(job): outputs.read_table(computed(job, tmp_path / f"seed{i}")) for i, job in enumerate(jobs)}
+    serial = gather.combine(tables)
+    assert [job[:6] for job in parallel["job"].unique()] == ["seed=0", "seed=1"]
+    pd.testing.assert_frame_equal(parallel, serial, check_categorical=False)
+    assert json.dumps(parallel.attrs, sort_keys=True) == json.dumps(serial.attrs, sort_keys=True)
+
+
+def test_a_job_that_fails_is_named_and_the_others_are_kept(tmp_path):
+    done = command("run.py", "-m", "study.instances=0,2", *SMALL, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "instances is 0" in done.stderr
+    (folder,) = (tmp_path / "results/verify").iterdir()
+    table = outputs.read_table(folder / "table.parquet")
+    assert set(table["instances"][table["mdp"] == "riverswim"]) == {2}
+    assert "combined 1 of 2 jobs" in done.stdout
+    (error,) = folder.glob("study.instances=0*/error.txt")
+    assert "instances is 0; give at least 1" in error.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study=verfiy"], "Could not find 'study/verfiy'"),
+        (["mdp=[riverswin]"], "Could not load 'mdp/riverswin'"),
+        (["detla=0.1"], "Key 'detla' is not in struct"),
+        (["study.claims=[kl-trop]", *TINY[:1]], "unknown claim 'kl-trop'"),
+        (["bounds=[no_such_bounds]", *TINY[:1]], "no_such_bounds.py"),
+        (["results=taken/inside"], "cannot write results to taken/inside"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_computed(arguments, message, tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    done = command("run.py", *arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert not list(tmp_path.rglob("table.parquet"))
+
+
+def test_a_sweep_into_a_place_that_cannot_be_written_says_so(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    done = command("run.py", "-m", "delta=0.1,0.01", "results=taken", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "cannot write results to taken" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_users_bound_is_verified_with_the_others(tmp_path):
+    (tmp_path / "my_bounds.py").write_text(
+        "from bounds import bound\n"
+        "@bound('mine', source='a guess', formula=r'\\\\epsilon', status='false')\n"
+        "def mine(c):\n    return 0.1 * c.eps_A * c.tv_max\n"
+    )
+    done = command(
+        "run.py", "study=verify", "bounds=[my_bounds]", "study.claims=[mine,kl-trpo]", "study.mdps=[riverswim]",
+        "study.instances=3", "study.gammas=[0.9]", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "results/verify").iterdir()
+    summary = pd.read_csv(folder / "summary.csv").set_index("claim")
+    assert summary.loc["mine", "verdict"] == "broken, as it should be"
+    assert summary.loc["kl-trpo", "verdict"] == "holds"
+    assert {"claims.pdf", "gamma.pdf", "distance.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_improvement_runs_from_the_command_line_and_its_figures_can_be_drawn_again(tmp_path):
+    done = command(
+        "run.py",
+        "study=improvement",
+        "mdp=riverswim",
+        "study.iterations=5",
+        "study.starts=2",
+        "study.updates=[alg1-trpo,max-kl]",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "results/improvement").iterdir()
+    assert tuple(outputs.read_table(folder / "table.parquet").columns) == COLUMNS
+    before = {path.name: path.read_bytes() for path in folder.glob("*.p*") if path.suffix in (".pdf", ".png")}
+    assert {"distance.pdf", "arrival.pdf", "promise.png"} <= set(before)
+    for path in folder.glob("*.pdf"):
+        path.unlink()
+    present(outputs.read_table(folder / "table.parquet"), folder)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.p*") if path.suffix in (".pdf", ".png")} == before
+
+
+def test_figures_of_what_is_no_table_say_so(tmp_path):
+    np.save(tmp_path / "table.npy", np.zeros(3))
+    done = command("figures.py", str(tmp_path / "table.npy"), cwd=tmp_path)
+    assert done.returncode != 0
+    assert "damaged or half-written" in done.stderr
+    assert "Traceback" not in done.stderr
