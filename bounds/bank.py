@@ -14,7 +14,7 @@ from bounds.pairs import PAIRINGS
 from mdps import families
 from mdps.mdp import MDP, Array, stack
 
-GAMMAS = (0.0, 0.05, 0.5, 0.9, 0.99, 1 - 1e-10)
+GAMMAS = (0.0, 0.01, 0.5, 0.9, 0.99, 1 - 1e-10)
 DISTANCES = (0.0, 1e-6, 1e-3, 0.1, 1.0)
 
 RANDOM: dict[str, Callable[[Array, np.random.Generator], MDP]] = {

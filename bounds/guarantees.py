@@ -186,7 +186,7 @@ def single_path(c: Comparison) -> Sides:
     bias = np.abs(estimate - full)
     largest = np.abs(c.old.Q).max((-2, -1))
     rounding = 64 * np.finfo(float).eps * largest * c.horizon
-    return np.where(bias <= rounding, 0.0, bias), c.gamma**4 * largest * c.horizon
+    return np.maximum(bias - rounding, 0.0), c.gamma**4 * largest * c.horizon
 
 
 def _limit(c: Comparison, weight: Array, q: Array) -> Array:

@@ -10,7 +10,19 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from mdps.families import bandit, fam_cpi, fam_cpo, fam_tv, fam_walk, greedy_trap, hidden_reward, leak, shared_law, slow_leak
+from mdps.families import (
+    bandit,
+    fam_cpi,
+    fam_cpo,
+    fam_tv,
+    fam_walk,
+    greedy_trap,
+    hidden_reward,
+    leak,
+    rare_branch,
+    shared_law,
+    slow_leak,
+)
 from mdps.families.worst_case import Pair
 from mdps.mdp import uniform_policy
 
@@ -42,6 +54,7 @@ STRUCTURED: dict[str, Callable[[float], Pair]] = {
     "shared_law": _trust_region_steps,
     "shared_law-clip": lambda gamma: shared_law(gamma, 0.1, new_p=0.11),
     "slow_leak": lambda gamma: slow_leak(gamma, [1e-4, 0.01, 0.1]),
+    "rare_branch": lambda gamma: rare_branch(gamma, [1e-3, 1e-2, 1e-1], [1e-3, 1e-2, 0.1]),
     "hidden_reward": hidden_reward,
     "even_bandit": _bandit_pair,
 }

@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 def target(c: Comparison) -> Target:
     """Read the mixed-in policy off a comparison; all zero where new = old."""
-    alpha = c.mixture
+    alpha = np.where(c.mixture >= np.finfo(float).tiny, c.mixture, 0.0)  # by less nothing can be divided
     per = np.divide(1.0, alpha, out=np.zeros_like(alpha), where=alpha > 0)
     return Target(alpha, c.eps_g * per, c.span_g * per, c.tv_max * per, c.surrogate_gain / c.horizon * per)
 

@@ -96,10 +96,10 @@ def _chain(e: Evaluation) -> Array:
 
 
 def _irreducible(c: Comparison) -> NDArray[np.bool_]:
-    """Whether both chains reach every state from every state [*B]."""
+    """Whether both chains reach every state from every state [*B], by moves of probability 1e-12 or more."""
     answer = np.ones(c.batch, dtype=bool)
     for e in (c.old, c.new):
-        reach = (_chain(e) > 0) | np.eye(c.mdp.S, dtype=bool)
+        reach = (_chain(e) > 1e-12) | np.eye(c.mdp.S, dtype=bool)
         for _ in range(max(c.mdp.S - 1, 1).bit_length()):
             reach = (reach.astype(float) @ reach.astype(float)) > 0
         answer &= reach.all((-2, -1))

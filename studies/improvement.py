@@ -133,7 +133,7 @@ def _follow(
     evaluation = evaluate(mdp, start)
     near = eta_star - 0.01 * (eta_star - evaluation.eta)
     for iteration in range(iterations):
-        after = paths.moved(evaluation.pi, rule(evaluation, delta))
+        after = rule(evaluation, delta)
         following = evaluate(mdp, after)
         arrives = ((evaluation.eta < near) & (following.eta >= near)).any()
         ends = _still(evaluation, following) or iteration == iterations - 1 or _arrived(following, eta_star, near)

@@ -67,14 +67,8 @@ def follow(mdp: MDP, start: Array, step: Callable[[Evaluation], Array], iteratio
     """
     walk = [start]
     for _ in range(iterations):
-        walk.append(moved(walk[-1], step(evaluate(mdp, walk[-1]))))
+        walk.append(step(evaluate(mdp, walk[-1])))
     return np.stack(walk)
-
-
-def moved(old: Array, new: Array) -> Array:
-    """Return ``new`` [N,S,A] where it differs from ``old`` by a normal float: by a smaller step nothing can be divided."""
-    differs = np.abs(new - old).max((-2, -1), keepdims=True) >= np.finfo(float).tiny
-    return np.where(differs, new, old)
 
 
 def check_processes(mdp: Mapping[str, MDP]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def claims_table(summary: pd.DataFrame) -> str:
         side = r"\vert\eta(\tilde\pi)-L_\pi(\tilde\pi)\vert\leq " if claim.kind == "bound" else ""
         measured = claim.kind in ("bound", "lemma")
         usage = "" if not measured else "> 1000" if largest > 1000 else f"{largest:.3g}"
-        verdict = row["verdict"].split(":")[0]
+        verdict = re.sub("[:,] (largest )?usage.*", "", row["verdict"])
         lines.append(f"| `{claim.id}` | ${side}{_math(claim.formula)}$ | {claim.source} | {claim.status} | {usage} | {verdict} |")
     return "\n".join(lines)
 

@@ -138,7 +138,7 @@ def verdict(status: str, applies: int, violations: int, usage: float, errors: in
         return "VIOLATED" if violations else "holds"
     if status == "false":
         return "broken, as it should be" if violations else "NOT BROKEN"
-    return f"REFUTED: usage {usage:.3g}" if violations else f"open: largest usage {usage:.3g}"
+    return f"open: broken, usage {usage:.3g}" if violations else f"open: largest usage {usage:.3g}"
 
 
 def _rows(cell: Cell, claims: Sequence[Claim], failed: set[str]) -> pd.DataFrame:

@@ -81,14 +81,14 @@ def supremum_is_reached(claim):
 
 # -- one small case, by hand ---------------------------------------------------------------------------------------------------
 #
-# gamma = 4/5, so h = 1/5 and H = 5. Two states, two actions; state 0: action 0 stays, action 1 leads to state 1, an absorbing one.
+# gamma = 4/5, so h = 1/5 and H = 5. Two states, two actions; in state 0 action 0 stays and 1 leads to state 1, absorbing.
 # old = (1/2, 1/2) and (2/3, 1/3); the rewards are advantages, (-2, 2) and (1, -2), with mean 0 under old: V_old = 0, Q = A = R.
 # new = (1/5, 4/5) and (3/5, 2/5). Then
 #   rho(0) = 1/(1 - 2/5) = 5/3, rho(1) = 5 - 5/3 = 10/3, d = (1/3, 2/3);  rho'(0) = 1/(1 - 4/25) = 25/21, d' = (5/21, 16/21)
 #   g = (-2/5 + 8/5, 3/5 - 4/5) = (6/5, -1/5);  TV = (3/10, 1/15);  E_d TV = 1/10 + 2/45 = 13/90;  E_d' TV = 11/90
 #   KL(old || new) = (1/2 log(25/16), 2/3 log(10/9) + 1/3 log(5/6)) = (log(5/4), k1)
 #   gap = (rho' - rho) . g = -10/21 * 7/5 = -2/3;  L - eta = 5/3 * 6/5 - 10/3 * 1/5 = 4/3;  eta' - eta = 2/3
-#   mixture: action 0 of state 0 loses the share 1 - 2/5 = 3/5 = alpha; the target has eps = 2, span = 7/3, TV b = 1/2, mean gain 4/9
+#   mixture: action 0 of state 0 loses the share 1 - 2/5 = 3/5 = alpha; target: eps = 2, span = 7/3, TV b = 1/2, mean gain 4/9
 #   T = h * 10/21 = 2/21;  V' - V: V'(1) = -1, V'(0) (1 - 4/25) = 6/5 - 16/25, V'(0) = 2/3, span 5/3
 #   (I - gamma P')^-1 has rows (25/21, 80/21) and (0, 5): tau = 25/21
 
@@ -309,7 +309,7 @@ def statement_by_hand(claim):
 
 
 def minoriser_by_hand(claim):
-    """Algorithm 1's premise and promise on a small step, where C max KL = 160 KL is worth it: from (1/2, 1/2) to (0.495, 0.505)."""
+    """Algorithm 1's premise and promise on a small step, where C max KL = 160 KL is worth it: to (0.495, 0.505)."""
     c = hand_case()
     near = compare(c.mdp, c.old, [[0.495, 0.505], [2 / 3, 1 / 3]])
     kl = -log(1 - 1e-4) / 2

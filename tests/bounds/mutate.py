@@ -1,6 +1,6 @@
 """Change one constant, sign, operator or comparison of one claim at a time: some check has to turn red.
 
-Run it by hand: ``python tests/bounds/mutate.py [claim ...]``. It prints every change that no check notices and a summary; the exit
+Run it by hand: ``python tests/bounds/mutate.py [claim ...]``. It prints every change that no check notices; the exit
 code is 1 if there is one that ``EQUIVALENT`` does not explain.
 """
 

@@ -7,7 +7,7 @@ import pytest
 
 from bounds import CATALOGUE, compare
 from mdps import MDP, evaluate
-from mdps.families import garnet
+from mdps.families import garnet, rare_branch
 
 GAMMAS = (0.0, 0.5, 0.9, 0.99, 1 - 1e-6, 1 - 1e-10, 1 - 1e-12)
 
@@ -71,6 +71,18 @@ def test_rounding_errors_cover_the_truth(gamma):
             assert abs(x.occupancy_tv - mp.mpf(float(c.occupancy_tv))) <= mp.mpf(float(c.occupancy_error)) + mp.mpf(10) ** -30, (
                 seed
             )
+
+
+@pytest.mark.parametrize("name", ["meankl-trpoC", "meankl-trpoC/2", "G6"])
+def test_open_claims_fail_for_small_gamma(name):
+    """In 80 digits: 4 eps gamma/(1-gamma)^2 times the mean KL does not cover the gap of ``rare_branch`` at gamma = 0.01."""
+    mdp, old, new = rare_branch(0.01, 1e-2, 1e-2)
+    with mp.workdps(oracle.DIGITS):
+        x = oracle.compare(mdp, old, new)
+        mean = x.kl_reverse_mean if name == "G6" else x.kl_mean
+        usage = abs(x.gap) / ((2 if name.endswith("/2") else 4) * x.eps_A * x.gamma / x.h**2 * mean)
+        assert usage > 2
+        assert relative(CATALOGUE[name].usage(compare(mdp, old, new)), usage) < 1e-9
 
 
 def test_plain_definitions():

@@ -176,7 +176,7 @@ def test_verify_counts_a_cell_as_the_claim_itself_does(verified):
         ("false", 5, 1, "broken, as it should be"),
         ("false", 5, 0, "NOT BROKEN"),
         ("open", 5, 0, "open: largest usage 0.5"),
-        ("open", 5, 2, "REFUTED: usage 0.5"),
+        ("open", 5, 2, "open: broken, usage 0.5"),
         ("theorem", 0, 0, "NEVER APPLIED"),
     ],
 )
