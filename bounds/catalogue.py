@@ -57,7 +57,7 @@ class Claim:
     premise: Premise | None = None
 
     def penalty(self, c: Comparison) -> Array:
-        """The right-hand side [*B]; for a bound, the most that eta(new) may differ from L_old(new)."""
+        """The right-hand side, [*B] for a bound: the most that eta(new) may differ from L_old(new)."""
         return self.sides(c)[1]
 
     def lower(self, c: Comparison) -> Array:
@@ -73,7 +73,7 @@ class Claim:
         return c.L - self.penalty(c)
 
     def sides(self, c: Comparison) -> tuple[Array, Array]:
-        """``(lhs, rhs)`` of ``lhs <= rhs``, both [*B] or with further axes.
+        """``(lhs, rhs)`` of ``lhs <= rhs``, both [*B] or with further axes; both 0 where the premise does not hold.
 
         Raises
         ------
@@ -82,6 +82,10 @@ class Claim:
         """
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(part, np.ndarray | np.number | float | int) for part in parts):
+            raise ValueError(
+                f"claim {self.id!r} returned {', '.join(type(p).__name__ for p in parts)}; expected arrays or numbers"
+            )
         expected = {"bound": 1, "lemma": 2, "identity": 3, "guarantee": 2}[self.kind]
         if len(parts) != expected:
             raise ValueError(
@@ -96,6 +100,8 @@ class Claim:
         else:
             lhs, rhs = np.maximum(-parts[0], 0.0), ROUNDING * parts[1]
         lhs, rhs = self._broadcast(lhs, rhs, c.batch)
+        applies = self.applies(c).reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
+        lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
         for name, side in (("left", lhs), ("right", rhs)):
             if np.isnan(side).any():
                 where = np.argwhere(np.isnan(side))[0].tolist()
@@ -127,13 +133,16 @@ class Claim:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.where((lhs == 0) | np.isinf(rhs), 0.0, lhs / rhs)
         worst = ratio.max(tuple(range(len(c.batch), ratio.ndim)))
-        return np.where(self.applies(c), worst, 0.0)
+        return np.asarray(worst)
 
     def applies(self, c: Comparison) -> Mask:
         """Where the premise holds [*B]; everywhere without one."""
         if self.premise is None:
             return np.ones(c.batch, dtype=bool)
-        return np.broadcast_to(self.premise(c), c.batch)
+        holds = np.asarray(self.premise(c))
+        if holds.shape not in ((), c.batch):
+            raise ValueError(f"claim {self.id!r}: its premise has shape {holds.shape}; expected [*B] = {c.batch}")
+        return np.broadcast_to(holds, c.batch)
 
     def holds(self, c: Comparison) -> Mask:
         """``usage <= 1`` up to the accuracy of a usage [*B]. An observation in floats, not a certificate."""

@@ -145,6 +145,11 @@ class Comparison:
         """``L(new) - eta(old) = sum_s rho(s) g(s)`` [*B] (paper, eq. 3)."""
         return (self.old.rho * self.gain).sum(-1)
 
+    @property
+    def surrogate_error(self) -> Array:
+        """Estimate of the rounding error of ``surrogate_gain`` [*B]."""
+        return self._unit * (self.old.rho * self._gain_size).sum(-1)
+
     @cached_property
     def improvement(self) -> Array:
         """``eta(new) - eta(old) = sum_s rho_new(s) g(s)`` [*B] (paper, eq. 2): no difference of two large returns."""
@@ -198,8 +203,10 @@ class Comparison:
     @cached_property
     def _gain_size(self) -> Array:
         """What the gain adds up in absolute value [*B,S]: the advantages carry the rounding of the values they come from."""
-        rewards = np.abs(self.mdp.R)
-        size = self.old.resolvent.relative_magnitude(weighted(self.old.pi, rewards))
+        reward = weighted(self.old.pi, self.mdp.R)
+        level = self.old.resolvent.relative_values(reward)[1][..., None]
+        rewards = np.abs(self.mdp.R - level[..., None])
+        size = self.old.resolvent.relative_magnitude(np.abs(reward - level))
         advantage_size = backup(self.mdp.P, rewards, self.gamma, size) + size[..., None] + rewards.max((-2, -1))[..., None, None]
         return (np.abs(self.shift) * advantage_size).sum(-1)
 
@@ -272,12 +279,15 @@ def compare(mdp: MDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) 
     ValueError
         If a policy does not fit the MDP, or an evaluation belongs to another one.
     """
-    evaluations = []
+    evaluations: list[Evaluation] = []
     for name, policy in (("old", old), ("new", new)):
         if isinstance(policy, Evaluation):
             if policy.mdp is not mdp:
-                raise ValueError(f"{name} was evaluated in another MDP ({policy.mdp}); evaluate it in {mdp} first")
+                raise ValueError(
+                    f"{name} was evaluated in another MDP object ({policy.mdp}); give its own .mdp, or its table .pi"
+                )
             evaluations.append(policy)
         else:
             evaluations.append(evaluate(mdp, policy))
-    return Comparison(*evaluations)
+    batch = np.broadcast_shapes(*(e.eta.shape for e in evaluations))
+    return Comparison(*(e.broadcast(batch) for e in evaluations))

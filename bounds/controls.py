@@ -83,7 +83,7 @@ def g5_h(c: Comparison) -> Array:
     status="open",
 )
 def g6(c: Comparison) -> Array:
-    """The mean, and the other direction: false for gamma < (sqrt(5) - 2)^2 = 0.0557 as well (``rare_branch``); open above."""
+    """The mean, and the other direction: false for gamma < 1/17 as well (``fork``); open above."""
     return times(coefficient(c), c.kl_reverse_mean)
 
 

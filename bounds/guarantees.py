@@ -43,6 +43,13 @@ def _policy_gradient(c: Comparison) -> Array:
     return c.old.rho[..., None] * c.old.pi * c.old.A
 
 
+def _norm(x: Array) -> Array:
+    """Euclidean norm over states and actions, [*B,S,A] -> [*B], without under- or overflow."""
+    largest = np.abs(x).max((-2, -1))
+    unit = np.where(largest > 0, largest, 1.0)
+    return largest * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
+
+
 def _minoriser_rises(c: Comparison) -> Mask:
     return c.surrogate_gain >= times(coefficient(c), c.kl_max)
 
@@ -76,7 +83,7 @@ def policy_improvement(c: Comparison) -> Sides:
     formula=r"p_a\propto\frac{\pi_a}{\nu-A_a}\Rightarrow g(s)\geq 0,\ \eta(p)\geq\eta(\pi)\ \forall\delta",
 )
 def tabular_monotone(c: Comparison) -> Sides:
-    """Every max-KL, mean-KL or KL-penalised maximiser of L has this form, whatever its radius: none ever lowers eta."""
+    """Whatever the radius, a max-KL, mean-KL or KL-penalised maximiser of L has this form where old takes a best action."""
     below_best = c.old.A.max(-1, keepdims=True) - c.old.A
     results = []
     for radius in (1e-3, 0.1, 10.0):
@@ -94,7 +101,8 @@ def tabular_monotone(c: Comparison) -> Sides:
 )
 def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
     """With equality for a greedy policy: maximising L alone is policy iteration where rho > 0, anything elsewhere."""
-    return np.maximum(c.surrogate_gain, 0.0), (c.old.rho * c.old.A.max(-1)).sum(-1)
+    lhs = np.maximum(c.surrogate_gain - c.surrogate_error, 0.0)
+    return lhs, np.maximum((c.old.rho * c.old.A.max(-1)).sum(-1), 0.0)
 
 
 @lemma(
@@ -145,7 +153,7 @@ def l2_step(c: Comparison) -> Sides:
     """With equality along the vanilla gradient: an l2 ball on the parameters gives that step."""
     gradient, step = _policy_gradient(c), _parameter_step(c)
     lhs = np.maximum((gradient * step).sum((-2, -1)), 0.0)
-    return lhs, np.sqrt((gradient**2).sum((-2, -1)) * (step**2).sum((-2, -1)))
+    return lhs, _norm(gradient) * _norm(step)
 
 
 @lemma(
@@ -159,8 +167,8 @@ def natural_step(c: Comparison) -> Sides:
     step = _parameter_step(c)
     lhs = np.maximum((_policy_gradient(c) * step).sum((-2, -1)), 0.0)
     score = step - weighted(c.old.pi, step)[..., None]
-    quadratic = (c.old.d * weighted(c.old.pi, score**2)).sum(-1)
-    return lhs, np.sqrt(quadratic * (c.old.d * weighted(c.old.pi, c.old.A**2)).sum(-1)) * c.horizon
+    measure = np.sqrt(c.old.d[..., None] * c.old.pi)
+    return lhs, _norm(measure * score) * _norm(measure * c.old.A) * c.horizon
 
 
 def _covered(c: Comparison) -> Mask:

@@ -16,10 +16,10 @@ from mdps.families import (
     fam_cpo,
     fam_tv,
     fam_walk,
+    fork,
     greedy_trap,
     hidden_reward,
     leak,
-    rare_branch,
     shared_law,
     slow_leak,
 )
@@ -54,7 +54,7 @@ STRUCTURED: dict[str, Callable[[float], Pair]] = {
     "shared_law": _trust_region_steps,
     "shared_law-clip": lambda gamma: shared_law(gamma, 0.1, new_p=0.11),
     "slow_leak": lambda gamma: slow_leak(gamma, [1e-4, 0.01, 0.1]),
-    "rare_branch": lambda gamma: rare_branch(gamma, [1e-3, 1e-2, 1e-1], [1e-3, 1e-2, 0.1]),
+    "fork": lambda gamma: fork(gamma, np.array([1e-3, 0.1]) * min(1, np.sqrt((1 - gamma) / max(gamma, 1e-9)))),
     "hidden_reward": hidden_reward,
     "even_bandit": _bandit_pair,
 }

@@ -109,7 +109,7 @@ def mixed(c: Comparison, alpha: Array) -> Comparison:
     per = np.divide(1.0, t.alpha, out=np.zeros_like(t.alpha), where=t.alpha > 0)
     direction = c.shift * per[..., None, None]
     pi = np.maximum(c.old.pi + alpha[..., None, None] * direction, 0.0)
-    return compare(c.mdp, c.old, pi)
+    return compare(c.mdp, c.old, pi / pi.sum(-1, keepdims=True))
 
 
 def _mixed_scale(c: Comparison) -> Array:
@@ -145,7 +145,9 @@ def cpi_improvement(c: Comparison) -> tuple[Array, Array]:
     t = target(c)
     best = best_alpha(c)
     promised = guaranteed_gain(c, best)
-    floor = np.divide(t.mean_gain**2, 8 * t.eps, out=np.zeros_like(t.eps), where=(t.eps > 0) & (t.mean_gain > 0) & (best < 1))
+    floor = t.mean_gain * np.divide(
+        t.mean_gain, 8 * t.eps, out=np.zeros_like(t.eps), where=(t.eps > 0) & (t.mean_gain > 0) & (best < 1)
+    )
     slack = np.stack([mixed(c, best).improvement - promised, promised - floor], -1)
     return slack, _mixed_scale(c)[..., None]
 
@@ -163,7 +165,7 @@ def uspi_improvement(c: Comparison) -> tuple[Array, Array]:
     gain = np.maximum(t.mean_gain, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         alpha = np.where(gain > 0, np.minimum(1.0, gain / (2 * curvature * c.horizon)), 0.0)
-        floor = np.where((gain > 0) & (alpha < 1), gain**2 / (4 * curvature), 0.0)
+        floor = np.where((gain > 0) & (alpha < 1), gain * (gain / (4 * curvature)), 0.0)
     promised = alpha * gain * c.horizon - alpha**2 * curvature * c.horizon**2
     slack = np.stack([mixed(c, alpha).improvement - promised, promised - floor], -1)
     return slack, _mixed_scale(c)[..., None]

@@ -60,9 +60,9 @@ def occ_ergodic(c: Comparison) -> Sides:
 def occ_dobrushin(c: Comparison) -> Sides:
     """The ergodicity coefficient of the resolvent from that of one step."""
     chain = np.einsum("...sa,...sat->...st", c.new.pi, c.mdp.P)
-    distances = [np.abs(chain - chain[..., i : i + 1, :]).sum(-1).max(-1) / 2 for i in range(c.mdp.S)]
-    contraction = np.minimum(np.max(distances, axis=0), 1.0)
-    return c.ergodicity, 1 / ((1 - c.gamma) + c.gamma * (1 - contraction))
+    shared = [np.minimum(chain, chain[..., i : i + 1, :]).sum(-1).min(-1) for i in range(c.mdp.S)]
+    overlap = np.min(shared, axis=0)  # 1 - tau_1(P'), without the subtraction
+    return c.ergodicity, 1 / ((1 - c.gamma) + c.gamma * overlap)
 
 
 @lemma(
@@ -75,8 +75,9 @@ def occ_kl_chain(c: Comparison) -> Sides:
     total = c.old.d.sum(-1, keepdims=True), c.new.d.sum(-1, keepdims=True)
     # a product of tiny probabilities may underflow; where new's visits are truly zero the right side is infinite
     lhs = divergences.kl(c.old.d / total[0], np.maximum(c.new.d / total[1], np.finfo(float).tiny))
-    # d and d' carry the rounding of a whole solve: below its square nothing is left to compare
-    return np.where(lhs < (64 * np.finfo(float).eps) ** 2, 0.0, lhs), divergences.times(c.gamma * c.horizon, c.kl_mean)
+    # KL is quadratic in d' - d, which is known up to the rounding of two solves
+    rounding = 64 * np.finfo(float).eps
+    return np.maximum(np.sqrt(lhs) - rounding, 0.0) ** 2, divergences.times(c.gamma * c.horizon, c.kl_mean)
 
 
 @lemma("occ-tv-klmean", source="Pinsker on occ-kl-chain", formula=r"T\leq\sqrt{\frac{\gamma E_d KL}{2(1-\gamma)}}")

@@ -125,7 +125,7 @@ def meankl_linear(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_c(c: Comparison) -> Array:
-    """True for gamma >= 8/17 (by meankl-linear), false for gamma < (sqrt(5) - 2)^2 = 0.0557 (``rare_branch``), open between."""
+    """True for gamma >= 8/17 (by meankl-linear), false for gamma < 1/17 (``fork``), open between."""
     return times(coefficient(c), c.kl_mean)
 
 
@@ -136,7 +136,7 @@ def meankl_trpo_c(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_half_c(c: Comparison) -> Array:
-    """True for gamma >= 8/9 (by meankl-linear), false for gamma < (sqrt(2) - 1)^2 = 0.172 (``rare_branch``), open between."""
+    """True for gamma >= 8/9 (by meankl-linear), false for gamma < 1/5 (``fork``), open between."""
     return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_mean)
 
 

@@ -35,6 +35,16 @@ class Resolvent:
     time: Array  # [*B, S]: row slack after elimination in units of 1 - gamma
     reference: Array  # [*B]: index of the state eliminated last
 
+    def broadcast(self, batch: tuple[int, ...]) -> Resolvent:
+        """Return the same resolvent with its tables repeated (as views) to the batch shape ``batch``."""
+        n = self.time.shape[-1]
+        return Resolvent(
+            np.broadcast_to(self.gamma, batch),
+            np.broadcast_to(self.factors, (*batch, n, n)),
+            np.broadcast_to(self.time, (*batch, n)),
+            np.broadcast_to(self.reference, batch),
+        )
+
     def values(self, reward: Array) -> Array:
         """``V = M^-1 r`` for a reward r, [*B,S]. Exact to a few ulps in every entry if r has one sign."""
         return _values(self.factors, self.reference, reward)
@@ -42,9 +52,12 @@ class Resolvent:
     def relative_values(self, reward: Array) -> tuple[Array, Array]:
         """``h = V - V[reference]`` [*B,S] and ``level = (1 - gamma) V[reference]`` [*B], without forming V.
 
-        V is of order 1/(1-gamma) where its differences are of order 1; these keep what V has lost.
+        V is of order 1/(1-gamma) where its differences are of order 1; these keep what V has lost. The level is found first and
+        taken out of the reward, so that states which never meet the reference keep their digits too.
         """
-        return _relative_values(self.factors, self.time, self.reference, reward)
+        level = _relative_values(self.factors, self.time, self.reference, reward)[1]
+        h, rest = _relative_values(self.factors, self.time, self.reference, reward - level[..., None])
+        return h, level + rest
 
     def relative_magnitude(self, size: Array) -> Array:
         """What ``relative_values`` adds up, in absolute value, for ``|reward| <= size`` [*B,S]: times eps, its error."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdps.elimination import Resolvent, backup, eliminate
-from mdps.mdp import MDP, Array, as_policy
+from mdps.mdp import MDP, Array, as_policy, batch_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,16 @@ class Evaluation:
 
     def __getitem__(self, index: Any) -> Evaluation:
         """One instance or a slice of the batch."""
-        return evaluate(broadcast_mdp(self.mdp, self.eta.shape)[index], self.pi[index])
+        return evaluate(broadcast_mdp(self.mdp, self.eta.shape)[index], self.pi[batch_index(index, self.eta.shape)])
+
+    def broadcast(self, batch: tuple[int, ...]) -> Evaluation:
+        """Return the same evaluation with its tables repeated (as views) to the batch shape ``batch``."""
+        if self.eta.shape == batch and self.mdp.batch == batch:
+            return self
+        own = len(self.eta.shape)
+        core = {name: getattr(self, name) for name in ("pi", "V", "Q", "A", "rho", "d", "eta")}
+        wide = {name: np.broadcast_to(table, batch + table.shape[own:]) for name, table in core.items()}
+        return Evaluation(mdp=broadcast_mdp(self.mdp, batch), resolvent=self.resolvent.broadcast(batch), **wide)
 
 
 def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:
@@ -49,9 +58,13 @@ def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:
 
     Raises
     ------
+    TypeError
+        If ``mdp`` is no MDP.
     ValueError
         If ``pi`` does not fit the MDP or one of its rows is not a distribution; the message names the row.
     """
+    if not isinstance(mdp, MDP):
+        raise TypeError(f"evaluate got {type(mdp).__name__} as its mdp; expected an MDP, then a policy table")
     policy = as_policy(mdp, pi)
     policy = np.broadcast_to(policy, np.broadcast_shapes(policy.shape, mdp.R.shape))
     resolvent = eliminate(mdp.P, policy, mdp.gamma)

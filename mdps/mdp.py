@@ -29,6 +29,9 @@ Array = NDArray[np.float64]
 ROW_SUM_TOLERANCE = 1e-8
 """Rows further than this from a sum of one are taken for a mistake, nearer ones for rounding."""
 
+SINGLE_PRECISION_TOLERANCE = 1e-5
+"""The same for tables given in single precision, such as a neural policy's."""
+
 
 @dataclass(frozen=True, eq=False)
 class MDP:
@@ -74,10 +77,14 @@ class MDP:
         outside = ~((discount >= 0) & (discount < 1))
         if outside.any():
             raise ValueError(f"gamma{_where(outside)} is {float(discount[outside].flat[0])!r}; expected 0 <= gamma < 1")
+        with np.errstate(over="ignore"):
+            largest = np.abs(r).max() / (1 - discount.max())
+        if not np.isfinite(largest):
+            raise ValueError(f"values of up to {np.abs(r).max():g} / (1 - gamma) overflow; rescale R, which scales eta alike")
         fields = {
-            "P": (_stochastic("P", p), (*batch, states, actions, states)),
+            "P": (_stochastic("P", p, P), (*batch, states, actions, states)),
             "R": (r, (*batch, states, actions)),
-            "rho0": (_stochastic("rho0", start), (*batch, states)),
+            "rho0": (_stochastic("rho0", start, rho0), (*batch, states)),
             "gamma": (discount, batch),
         }
         for name, (value, shape) in fields.items():
@@ -102,10 +109,10 @@ class MDP:
         """One instance or a slice of the batch: ``mdp[3]``, ``mdp[10:20]``, ``mdp[mask]``. Nothing is checked again."""
         if not self.batch:
             raise IndexError("this MDP has no batch axis to index; it is a single instance")
+        index = batch_index(index, self.batch)
         view = object.__new__(MDP)
-        for name in ("P", "R", "rho0"):
-            object.__setattr__(view, name, _frozen(getattr(self, name)[index]))
-        object.__setattr__(view, "gamma", _frozen(np.asarray(self.gamma[index])))
+        for name in ("P", "R", "rho0", "gamma"):
+            object.__setattr__(view, name, _frozen(np.asarray(getattr(self, name)[index])))
         if 0 in view.batch:
             raise IndexError(f"index {index!r} selects no instance of a batch of shape {self.batch}")
         return view
@@ -113,6 +120,24 @@ class MDP:
     def __repr__(self) -> str:
         gamma = f"{float(self.gamma):g}" if not self.batch else f"{self.gamma.min():g}..{self.gamma.max():g}"
         return f"MDP(S={self.S}, A={self.A}, gamma={gamma}, batch={self.batch})"
+
+
+def batch_index(index: Any, batch: tuple[int, ...]) -> tuple[Any, ...]:
+    """Write an index into the batch axes as one that leaves the axes behind them alone.
+
+    Raises
+    ------
+    IndexError
+        If it reaches beyond the batch axes or the instances there are.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    np.empty(batch)[parts]  # an IndexError says what is wrong
+    axes = sum(
+        np.ndim(part) if np.asarray(part).dtype == bool else 1 for part in parts if part is not None and part is not Ellipsis
+    )
+    whole = (slice(None),) * (len(batch) - axes)
+    where = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    return (*parts[:where], *whole, *parts[where + 1 :], Ellipsis)
 
 
 def stack(mdps: list[MDP]) -> MDP:
@@ -150,7 +175,7 @@ def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
         raise ValueError(f"{name} has batch axes {table.shape[:-2]}, which do not broadcast with the MDP's {mdp.batch}") from None
     if 0 in batch:
         raise ValueError(f"{name} is an empty batch, shape {table.shape}; give at least one policy")
-    return _stochastic(name, table)
+    return _stochastic(name, table, pi)
 
 
 def uniform_policy(mdp: MDP) -> Array:
@@ -159,6 +184,8 @@ def uniform_policy(mdp: MDP) -> Array:
 
 
 def _table(name: str, value: ArrayLike) -> Array:
+    if value is None or np.iscomplexobj(value):
+        raise ValueError(f"{name} is {'None' if value is None else 'complex'}; expected an array of real numbers")
     try:
         table = np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -169,14 +196,15 @@ def _table(name: str, value: ArrayLike) -> Array:
     return table
 
 
-def _stochastic(name: str, table: Array) -> Array:
+def _stochastic(name: str, table: Array, given: ArrayLike) -> Array:
     """Check that rows along the last axis are distributions; divide out a deviation larger than rounding."""
     negative = table < 0
     if negative.any():
         raise ValueError(f"{name}{_where(negative)} is {float(table[negative].flat[0])!r}; a probability cannot be negative")
     total = table.sum(-1)
     deviation = np.abs(total - 1)
-    off = deviation > ROW_SUM_TOLERANCE
+    single = getattr(given, "dtype", None) == np.float32
+    off = deviation > (SINGLE_PRECISION_TOLERANCE if single else ROW_SUM_TOLERANCE)
     if off.any():
         raise ValueError(
             f"{name}{_where(off)} sums to {float(total[off].flat[0])!r}, not to 1; divide each row by its sum "

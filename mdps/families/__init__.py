@@ -17,9 +17,9 @@ from mdps.families.worst_case import fam_cpi as fam_cpi
 from mdps.families.worst_case import fam_cpo as fam_cpo
 from mdps.families.worst_case import fam_tv as fam_tv
 from mdps.families.worst_case import fam_walk as fam_walk
+from mdps.families.worst_case import fork as fork
 from mdps.families.worst_case import greedy_trap as greedy_trap
 from mdps.families.worst_case import hidden_reward as hidden_reward
 from mdps.families.worst_case import leak as leak
-from mdps.families.worst_case import rare_branch as rare_branch
 from mdps.families.worst_case import shared_law as shared_law
 from mdps.families.worst_case import slow_leak as slow_leak

@@ -188,30 +188,29 @@ def slow_leak(gamma: ArrayLike, t: ArrayLike, e: ArrayLike = 1.0) -> Pair:
     return Pair(_leaving(R, g), _table([[one, zero, zero]] * 2), _table([[1 - t - t**2, t, t**2], [1 - t, t, zero]]))
 
 
-def rare_branch(gamma: ArrayLike, t: ArrayLike, y: ArrayLike, e: ArrayLike = 1.0) -> Pair:
-    """Change the policy most where old hardly ever is: for small gamma no constant times the mean KL covers what that costs.
+def fork(gamma: ArrayLike, y: ArrayLike, e: ArrayLike = 1.0) -> Pair:
+    """Change the policy most where old hardly is: for small gamma no multiple of the mean KL covers what that costs.
 
-    State 0: action 0 leads to the absorbing state 2, action 1 to state 1, and state 1 to state 2. The only rewards are -e and e, in
-    state 1.
-    old = (1 - t, t) in state 0 and (1/2, 1/2) elsewhere; new = (1 - t - x, t + x) and, in state 1, (1/2 + y, 1/2 - y), with
-    x = t sqrt(2 gamma k), k = -1/2 log(1 - 4 y^2), which balances the two terms of the mean KL, h (KL(0) + gamma t k).
-    gap = -2 e gamma x y. For t, y -> 0 that is the share (1 - gamma)/(4 sqrt(gamma)) of 4 e gamma/h^2 times the mean KL, above 1
-    where gamma < (sqrt(5) - 2)^2 = 0.0557.
+    State 0: action 0 leads to the absorbing state 1, action 1 to the absorbing state 2; rewards (0, 0), then (e, -e) in both.
+    old is uniform; new = (1/2 + x, 1/2 - x), then (1/2 + y, 1/2 - y) and (1/2 - y, 1/2 + y), with x = y sqrt(gamma/h), which
+    balances the two terms of E_d KL = 2 h x^2 + 2 gamma y^2 + ...  gap = 4 e gamma x y / h.
+
+    For y -> 0 that is the share sqrt(h/gamma)/4 of 4 e gamma/h^2 E_d KL, above 1 where gamma < 1/17.
 
     Raises
     ------
     ValueError
-        If t or y lies outside (0, 1/4] or the parameters do not broadcast.
+        If y or x is not in (0, 1/2] or the parameters do not broadcast.
     """
-    g, t, y, scale = _parameters(gamma=gamma, t=t, y=y, e=e)
-    _within("t", t, 0, 0.25, open_below=True)
-    _within("y", y, 0, 0.25, open_below=True)
-    x = t * np.sqrt(-g * np.log1p(-4 * y**2))
-    zero, half = np.zeros_like(t), np.full_like(t, 0.5)
-    P = np.eye(3)[[[2, 1], [2, 2], [2, 2]]]
-    R = _table([[zero, zero], [-scale, scale], [zero, zero]])
-    old = _table([[1 - t, t], [half, half], [half, half]])
-    return Pair(MDP(P, R, [1, 0, 0], g), old, _table([[1 - t - x, t + x], [half + y, half - y], [half, half]]))
+    g, y, scale = _parameters(gamma=gamma, y=y, e=e)
+    x = y * np.sqrt(g / (1 - g))
+    _within("y", y, 0, 0.5, open_below=True)
+    _within("x = y sqrt(gamma/(1 - gamma))", x, 0, 0.5)
+    zero, half = np.zeros_like(y), np.full_like(y, 0.5)
+    P = np.eye(3)[[[1, 2], [1, 1], [2, 2]]]
+    R = _table([[zero, zero], [scale, -scale], [scale, -scale]])
+    new = _table([[half + x, half - x], [half + y, half - y], [half - y, half + y]])
+    return Pair(MDP(P, R, [1, 0, 0], g), np.full_like(new, 0.5), new)
 
 
 def hidden_reward(gamma: ArrayLike = 0.9) -> Pair:
