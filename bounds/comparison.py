@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bounds import divergences
 from mdps.elimination import backup, forward
-from mdps.evaluate import Evaluation, evaluate, weighted
+from mdps.evaluate import Evaluation, broadcast_mdp, evaluate, weighted
 from mdps.mdp import MDP, Array
 
 
@@ -289,5 +289,5 @@ def compare(mdp: MDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) 
             evaluations.append(policy)
         else:
             evaluations.append(evaluate(mdp, policy))
-    batch = np.broadcast_shapes(*(e.eta.shape for e in evaluations))
-    return Comparison(*(e.broadcast(batch) for e in evaluations))
+    wide = broadcast_mdp(mdp, np.broadcast_shapes(*(e.eta.shape for e in evaluations)))
+    return Comparison(*(e.broadcast(wide) for e in evaluations))

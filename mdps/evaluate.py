@@ -35,14 +35,15 @@ class Evaluation:
         """One instance or a slice of the batch."""
         return evaluate(broadcast_mdp(self.mdp, self.eta.shape)[index], self.pi[batch_index(index, self.eta.shape)])
 
-    def broadcast(self, batch: tuple[int, ...]) -> Evaluation:
-        """Return the same evaluation with its tables repeated (as views) to the batch shape ``batch``."""
-        if self.eta.shape == batch and self.mdp.batch == batch:
+    def broadcast(self, mdp: MDP) -> Evaluation:
+        """Return the same evaluation with its tables repeated (as views) for ``mdp``, its own MDP made wider."""
+        batch = mdp.batch
+        if self.eta.shape == batch and self.mdp is mdp:
             return self
         own = len(self.eta.shape)
         core = {name: getattr(self, name) for name in ("pi", "V", "Q", "A", "rho", "d", "eta")}
         wide = {name: np.broadcast_to(table, batch + table.shape[own:]) for name, table in core.items()}
-        return Evaluation(mdp=broadcast_mdp(self.mdp, batch), resolvent=self.resolvent.broadcast(batch), **wide)
+        return Evaluation(mdp=mdp, resolvent=self.resolvent.broadcast(batch), **wide)
 
 
 def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:

@@ -54,6 +54,7 @@ def compare(mdp, old, new):
         return mp.fsum(h * o.rho[s] * x[s] for s in states if o.rho[s])
 
     return SimpleNamespace(
+        eta=o.eta,
         gain=g,
         tv_max=max(tv),
         tv_mean=mean(tv),

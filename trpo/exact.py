@@ -196,8 +196,8 @@ def natural_gradient_step(
     """
     tied = tie(old, groups)
     advantage = _centred(tied)
-    curvature = (tied.weight * (tied.pi * advantage**2).sum(-1)).sum(-1)  # (1-gamma)^2 b'F^+ b
-    size = _step_size(old, step, delta, np.sqrt(curvature) / (1 - old.mdp.gamma))
+    measure = np.sqrt(tied.weight[..., None] * tied.pi)
+    size = _step_size(old, step, delta, _norm(measure * advantage) / (1 - old.mdp.gamma))  # sqrt(b'F^+ b)
     direction = advantage / (1 - old.mdp.gamma)[..., None, None]
     return tied.spread(_softmax(tied, size, direction))
 
@@ -229,7 +229,7 @@ def vanilla_gradient_step(
     tied = tie(old, groups)
     rho = tied.weight / (1 - old.mdp.gamma)[..., None]
     gradient = rho[..., None] * tied.pi * _centred(tied)
-    size = _step_size(old, step, delta, np.sqrt((gradient**2).sum((-2, -1))))
+    size = _step_size(old, step, delta, _norm(gradient))
     return tied.spread(_softmax(tied, size, gradient))
 
 
@@ -277,6 +277,13 @@ def _step_size(old: Evaluation, step: ArrayLike | None, delta: ArrayLike | None,
     if (size < 0).any():
         raise ValueError(f"delta is {size[size < 0].flat[0]}; expected delta >= 0")
     return np.where(norm > 0, np.sqrt(2 * size) / np.where(norm > 0, norm, 1.0), 0.0)
+
+
+def _norm(x: Array) -> Array:
+    """Euclidean norm over states and actions, [*B,S,A] -> [*B], without under- or overflow."""
+    largest = np.abs(x).max((-2, -1))
+    unit = np.where(largest > 0, largest, 1.0)
+    return largest * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
 
 
 def _softmax(tied: Tied, size: Array, direction: Array) -> Array:

@@ -118,3 +118,20 @@ def test_loose_rows_are_read_as_their_normalisation():
     loose = MDP(mdp.P * (1 + 3e-9), mdp.R, mdp.rho0, 0.9)
     pi = uniform_policy(mdp)
     np.testing.assert_allclose(evaluate(loose, pi * (1 - 2e-9)).V, evaluate(mdp, pi).V, rtol=1e-14)
+
+
+@pytest.mark.parametrize("gamma", [0.99, 1 - 1e-6, 1 - 1e-10])
+def test_advantages_where_some_states_never_meet_the_reference(gamma):
+    """Two absorbing states of one reward: V is of order 1/(1-gamma), its span of order 1, and A keeps its digits."""
+    table = np.zeros((4, 2, 4))
+    table[[0, 1], :, 0] = table[3, :, 3] = 1
+    table[2, 0, 0] = table[2, 1, 1] = 1
+    mdp = MDP(table, [[0.3, 0.3], [0.388, 0.352], [0.523, 0.383], [0.3, 0.3]], [0.25] * 4, gamma)
+    pi = [[0.476, 0.524], [0.718, 0.282], [0.165, 0.835], [0.9, 0.1]]
+    e = evaluate(mdp, pi)
+    with mp.workdps(oracle.DIGITS):
+        exact = oracle.evaluate(mdp, pi)
+        span = float(max(exact.V) - min(exact.V))
+        error = max(abs(float(mp.mpf(float(e.A[s, a])) - exact.A[s][a])) for s in range(4) for a in range(2))
+    assert span < 1
+    assert error < 1e-13 * (0.523 + span)

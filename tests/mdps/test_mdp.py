@@ -30,6 +30,9 @@ WRONG = {
     "batch": ((np.stack([P] * 3), np.stack([R] * 2), START, 0.9), r"batch axes do not broadcast"),
     "empty batch": ((np.empty((0, 2, 2, 2)), R, START, 0.9), r"empty MDP"),
     "text": (("P", R, START, 0.9), r"P cannot be read"),
+    "complex": ((P, R + 1j, START, 0.9), r"R is complex"),
+    "none": ((P, None, START, 0.9), r"R is None"),
+    "overflow": ((P, R * 1e300, START, 1 - 1e-10), r"2e\+300 / \(1 - gamma\) overflow; rescale R"),
 }
 
 
@@ -98,3 +101,30 @@ def test_stack():
         stack([])
     with pytest.raises(ValueError, match="different"):
         stack([one, stack([one])])
+
+
+def test_single_precision_policies_are_read_as_their_normalisation():
+    mdp = MDP(P, R, START, 0.9)
+    single = np.array([[0.3, 0.7], [1 / 3, 2 / 3]], dtype=np.float32) * np.float32(1 + 1e-6)
+    assert np.abs(evaluate(mdp, single).pi.sum(-1) - 1).max() < 1e-15
+    with pytest.raises(ValueError, match="sums to"):
+        evaluate(mdp, single.astype(float))
+
+
+def test_an_index_stays_in_the_batch():
+    mdp = MDP(P, R, START, [[0.0, 0.5, 0.9], [0.1, 0.2, 0.3]])
+    for index, gamma in (
+        (..., [0.0, 0.1]),
+        ((..., 0), [0.0, 0.1]),
+        ((0, ..., 2), 0.9),
+        ((slice(None), [0, 2]), [[0.0, 0.9], [0.1, 0.3]]),
+    ):
+        picked = mdp[(..., 0) if index is ... else index]
+        np.testing.assert_array_equal(picked.gamma, gamma)
+        assert picked.P.shape == (*picked.batch, 2, 2, 2)
+    mask = np.array([[True, False, False], [False, False, True]])
+    np.testing.assert_array_equal(mdp[mask].gamma, [0.0, 0.3])
+    with pytest.raises(IndexError, match="too many indices"):
+        mdp[0, 1, 0]
+    with pytest.raises(TypeError, match="got list as its mdp"):
+        evaluate([], P)

@@ -810,3 +810,14 @@ def test_a_mistake_is_named(call, message):
     old, _ = instance(_dense)
     with pytest.raises(ValueError, match=message):
         call(old)
+
+
+@pytest.mark.parametrize("step", [natural_gradient_step, vanilla_gradient_step])
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_sized_gradient_steps_do_not_depend_on_the_rewards_scale(step, scale):
+    table, pi = np.full((2, 2, 2), 0.5), [[0.3, 0.7], [0.6, 0.4]]
+    laws = [
+        step(evaluate(MDP(table, np.array([[1.0, 0.0], [0.0, 2.0]]) * c, [0.5, 0.5], 0.9), pi), delta=0.01) for c in (1, scale)
+    ]
+    np.testing.assert_allclose(laws[1], laws[0], rtol=1e-12)
+    assert np.abs(laws[0] - pi).max() > 0.01
