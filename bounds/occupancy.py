@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from bounds import divergences
 from bounds.catalogue import lemma
 from bounds.comparison import Comparison
-from mdps.elimination import Resolvent, eliminate, forward
-from mdps.evaluate import Evaluation
+from mdps.elimination import Resolvent, backup, eliminate, forward
+from mdps.evaluate import Evaluation, weighted
 from mdps.mdp import Array
 
 Sides = tuple[Array, Array]
@@ -113,14 +113,8 @@ def _undiscounted(e: Evaluation, proper: NDArray[np.bool_]) -> Resolvent:
     return eliminate(chain[..., :, None, :], np.ones((e.mdp.S, 1)), np.ones(proper.shape))
 
 
-@lemma(
-    "kemeny-zhang-ross",
-    source="Zhang & Ross 2021, Lemma 1; Seneta 1993 for the coefficient",
-    formula=r"\frac{1}{2}\|d'_\infty-d_\infty\|_1\leq(\mathrm{tr}Z'-1)\,E_{d_\infty}TV",
-    premise=_irreducible,
-)
-def kemeny_zhang_ross(c: Comparison) -> Sides:
-    """Average reward: stationary laws of two irreducible chains; tr Z' - 1 is Kemeny's constant without the mean return."""
+def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
+    """``d'_inf - d_inf`` [*B,S] of the stationary laws, and Zhang and Ross's bound on half its norm [*B]."""
     proper = _irreducible(c)
     old, new = _undiscounted(c.old, proper), _undiscounted(c.new, proper)
     units = np.eye(c.mdp.S)
@@ -129,6 +123,32 @@ def kemeny_zhang_ross(c: Comparison) -> Sides:
     stationary_new = np.stack(level, -1)
     kemeny = sum(bias[k][..., k] - (stationary_new * bias[k]).sum(-1) for k in range(c.mdp.S))
     source = forward(c.mdp.P, stationary[..., None] * c.shift)
-    moved = np.abs(new.flow(source)).sum(-1) / 2
-    bound = np.asarray(kemeny) * (stationary * c.tv).sum(-1)
-    return np.where(proper, moved, 0.0), np.where(proper, bound, 0.0)
+    return new.flow(source), np.asarray(kemeny) * (stationary * c.tv).sum(-1)
+
+
+@lemma(
+    "kemeny-zhang-ross",
+    source="Zhang & Ross 2021, Lemma 1; Seneta 1993 for the coefficient",
+    formula=r"\frac{1}{2}\|d'_\infty-d_\infty\|_1\leq(\mathrm{tr}Z'-1)\,E_{d_\infty}TV",
+    premise=_irreducible,
+)
+def kemeny_zhang_ross(c: Comparison) -> Sides:
+    """Average reward: stationary laws of two irreducible chains; tr Z' - 1 is Kemeny's constant without the mean return."""
+    moved, bound = _stationary_shift(c)
+    return np.abs(moved).sum(-1) / 2, bound
+
+
+@lemma(
+    "kemeny-gap",
+    source="Zhang & Ross 2021, Thm 1",
+    formula=r"|\sum_s(d'_\infty-d_\infty)g_\infty|\leq 2\epsilon_g(\mathrm{tr}Z'-1)\,E_{d_\infty}TV",
+    premise=_irreducible,
+)
+def kemeny_gap(c: Comparison) -> Sides:
+    """The gap of the average reward from its surrogate; g and eps_g are of the average-reward advantages."""
+    moved, bound = _stationary_shift(c)
+    resolvent = _undiscounted(c.old, _irreducible(c))
+    h, level = resolvent.relative_values(weighted(c.old.pi, c.mdp.R))
+    advantage = backup(c.mdp.P, c.mdp.R, 1.0, h) - h[..., None] - level[..., None, None]
+    gain = (c.shift * advantage).sum(-1)
+    return np.abs((moved * gain).sum(-1)), 2 * np.abs(gain).max(-1) * bound

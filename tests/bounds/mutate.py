@@ -53,7 +53,6 @@ EQUIVALENT = {
     ("sqrt_horizon", "line 14: 0.5"): "where to change from one expansion to the other",
     ("sqrt_horizon", "line 11: 20"): "a sum that has converged",
     ("_undiscounted", "line 3"): "a stand-in where the premise does not hold",
-    ("kemeny-zhang-ross", "line 19"): "where the premise does not hold",
 }
 
 HELPERS = (
@@ -72,6 +71,7 @@ HELPERS = (
     bounds.guarantees._limit,
     bounds.occupancy._irreducible,
     bounds.occupancy._undiscounted,
+    bounds.occupancy._stationary_shift,
 )
 """Functions that several claims share."""
 
