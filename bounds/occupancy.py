@@ -148,7 +148,6 @@ def kemeny_gap(c: Comparison) -> Sides:
     """The gap of the average reward from its surrogate; g and eps_g are of the average-reward advantages."""
     moved, bound = _stationary_shift(c)
     resolvent = _undiscounted(c.old, _irreducible(c))
-    h, level = resolvent.relative_values(weighted(c.old.pi, c.mdp.R))
-    advantage = backup(c.mdp.P, c.mdp.R, 1.0, h) - h[..., None] - level[..., None, None]
-    gain = (c.shift * advantage).sum(-1)
+    h = resolvent.relative_values(weighted(c.old.pi, c.mdp.R))[0]
+    gain = (c.shift * backup(c.mdp.P, c.mdp.R, 1.0, h)).sum(-1)  # of the advantages: h and the level cancel
     return np.abs((moved * gain).sum(-1)), 2 * np.abs(gain).max(-1) * bound

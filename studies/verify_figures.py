@@ -172,7 +172,7 @@ def _panels(
                     axes.plot(range(len(values)), usage.where(usage >= LOWEST), label=label(id), **_look(number))
                 axes.axhline(1, color="0.3", linewidth=0.8)
                 axes.set_yscale("log")
-                axes.set_ylim(LOWEST, 2)
+                axes.set_ylim(LOWEST, 12)
                 axes.set_xticks(range(len(ticks)), ticks)
                 axes.set_title(title if axes is not row[0] else f"{family}; {title}", pad=3, fontsize=7)
             row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6, handlelength=2.8, borderaxespad=0.2)

@@ -52,6 +52,12 @@ EQUIVALENT = {
     ("sqrt_horizon", "line 10: 0.5"): "where to change from one expansion to the other",
     ("sqrt_horizon", "line 14: 0.5"): "where to change from one expansion to the other",
     ("sqrt_horizon", "line 11: 20"): "a sum that has converged",
+    ("unconstrained=PI", "line 9"): "a guard against rounding",
+    ("target", "line 3"): "where new = old every gain is 0",
+    ("mixed", "line 7"): "a sum of one up to rounding",
+    ("_parameter_step", "line 5: 1.0"): "the logarithm of what is left out",
+    ("_parameter_step", "line 6: 0.5"): "where to change from one formula to the other",
+    ("_irreducible", "line 5: 1e-12"): "a floor of the premise",
     ("_undiscounted", "line 3"): "a stand-in where the premise does not hold",
 }
 
