@@ -61,11 +61,7 @@ def random_cells(
     ValueError
         If a name in ``mdps`` is unknown, or ``instances`` is not positive.
     """
-    unknown = [name for name in mdps if name not in RANDOM]
-    if unknown:
-        raise ValueError(f"unknown MDP {unknown[0]!r} in the bank; known: {', '.join(RANDOM)}")
-    if instances < 1:
-        raise ValueError(f"instances is {instances}; give at least 1")
+    check(mdps, instances)
     shape = (len(gammas), len(distances), instances)
     gamma = np.broadcast_to(np.asarray(gammas)[:, None, None], shape)
     distance = np.broadcast_to(np.asarray(distances)[None, :, None], shape)
@@ -74,6 +70,15 @@ def random_cells(
             rng = np.random.default_rng([seed, zlib.crc32(f"{name}/{pairing}".encode())])
             mdp = RANDOM[name](gamma, rng)
             yield Cell(name, pairing, tuple(gammas), tuple(distances), compare(mdp, *draw(mdp, distance, rng)))
+
+
+def check(mdps: Sequence[str], instances: int) -> None:
+    """Raise ValueError if a name is not in the bank or there is nothing to draw."""
+    unknown = [name for name in mdps if name not in RANDOM]
+    if unknown:
+        raise ValueError(f"unknown MDP {unknown[0]!r} in the bank; known: {', '.join(RANDOM)}")
+    if instances < 1:
+        raise ValueError(f"instances is {instances}; give at least 1")
 
 
 def structured_cells(gammas: Sequence[float] = GAMMAS) -> Iterator[Cell]:

@@ -55,13 +55,13 @@ class Resolvent:
         V is of order 1/(1-gamma) where its differences are of order 1; these keep what V has lost. The level is found first and
         taken out of the reward, so that states which never meet the reference keep their digits too.
         """
-        level = _relative_values(self.factors, self.time, self.reference, reward)[1]
-        h, rest = _relative_values(self.factors, self.time, self.reference, reward - level[..., None])
+        level = _relative_values(self.factors, self.time, self.reference, reward, -1.0)[1]
+        h, rest = _relative_values(self.factors, self.time, self.reference, reward - level[..., None], -1.0)
         return h, level + rest
 
     def relative_magnitude(self, size: Array) -> Array:
         """What ``relative_values`` adds up, in absolute value, for ``|reward| <= size`` [*B,S]: times eps, its error."""
-        return _relative_magnitude(self.factors, self.time, self.reference, size)
+        return _relative_values(self.factors, self.time, self.reference, size, 1.0)[0]
 
     def occupancy(self, start: Array) -> Array:
         """``rho = start M^-1`` for a nonnegative start, [*B,S]; exact to a few ulps in every entry."""
@@ -164,8 +164,8 @@ def _eliminate(P, pi, gamma, m, time, reference):
         _factor(P, pi, gamma, reference[0], m, time)
 
 
-@kernel("(f8[:,:],f8[:],i8,f8[:],f8[:],f8[:])", "(s,s),(s),(),(s)->(s),()")
-def _relative_values(m, time, reference, reward, h, level):
+@kernel("(f8[:,:],f8[:],i8,f8[:],f8,f8[:],f8[:])", "(s,s),(s),(),(s),()->(s),()")
+def _relative_values(m, time, reference, reward, sign, h, level):
     n = time.shape[0]
     last = n - 1
     for i in range(n):
@@ -177,7 +177,7 @@ def _relative_values(m, time, reference, reward, h, level):
     c = h[last] / time[last]
     h[last] = 0.0
     for k in range(last - 1, -1, -1):
-        total = h[k] - c * time[k]
+        total = h[k] + sign * c * time[k]
         for j in range(k + 1, last):
             total += m[k, j] * h[j]
         h[k] = total / m[k, k]
@@ -212,26 +212,6 @@ def _occupancy(m, reference, start, x):
     x[reference], x[last] = x[last], x[reference]
     _solve_transposed(m, x)
     x[reference], x[last] = x[last], x[reference]
-
-
-@kernel("(f8[:,:],f8[:],i8,f8[:],f8[:])", "(s,s),(s),(),(s)->(s)")
-def _relative_magnitude(m, time, reference, size, h):
-    n = time.shape[0]
-    last = n - 1
-    for i in range(n):
-        h[i] = size[i]
-    h[reference], h[last] = h[last], h[reference]
-    for i in range(1, n):
-        for k in range(i):
-            h[i] += m[i, k] * h[k]
-    c = h[last] / time[last]
-    h[last] = 0.0
-    for k in range(last - 1, -1, -1):
-        total = h[k] + c * time[k]
-        for j in range(k + 1, last):
-            total += m[k, j] * h[j]
-        h[k] = total / m[k, k]
-    h[reference], h[last] = h[last], h[reference]
 
 
 @kernel("(f8[:,:],f8[:],i8,f8[:],f8,f8[:])", "(s,s),(s),(),(s),()->(s)")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bounds import compare
-from bounds.bank import GAMMAS, RANDOM, Cell
+from bounds.bank import GAMMAS, RANDOM, Cell, check
 from bounds.pairs import random_policy
 from mdps import evaluate
 from mdps.evaluate import broadcast_mdp
@@ -35,11 +35,7 @@ def update_cells(
     ValueError
         If a name in ``mdps`` is unknown, or ``instances`` is not positive.
     """
-    unknown = [name for name in mdps if name not in RANDOM]
-    if unknown:
-        raise ValueError(f"unknown MDP {unknown[0]!r} in the bank; known: {', '.join(RANDOM)}")
-    if instances < 1:
-        raise ValueError(f"instances is {instances}; give at least 1")
+    check(mdps, instances)
     gamma = np.broadcast_to(np.asarray(gammas)[:, None, None], (len(gammas), 1, instances))
     for name in mdps:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
