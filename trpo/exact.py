@@ -70,6 +70,8 @@ def region_step(old: Evaluation, region: Region, groups: ArrayLike | None = None
     ValueError
         If ``groups`` does not fit; see :func:`trpo.groups.tie`.
     """
+    if not isinstance(region, Region):
+        raise TypeError(f"region is of type {type(region).__name__}; expected a Region, such as Region('kl', 'max', delta=0.01)")
     tied = tie(old, groups)
     if region.free:
         return tied.spread(_greedy(tied))

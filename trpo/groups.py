@@ -64,9 +64,13 @@ def tie(old: Evaluation, groups: ArrayLike | None = None) -> Tied:
 
     Raises
     ------
+    TypeError
+        If ``old`` is no evaluation.
     ValueError
         If the labels are not S integers, or the old law differs within a group by more than ``SAME_LAW_TOLERANCE``.
     """
+    if not isinstance(old, Evaluation):
+        raise TypeError(f"old is of type {type(old).__name__}; expected an Evaluation: evaluate(mdp, pi)")
     states = old.pi.shape[-2]
     span = old.V.max(-1) - old.V.min(-1)
     noise = ROUNDING * (np.abs(old.mdp.R).max((-2, -1)) + span)

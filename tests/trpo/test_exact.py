@@ -821,3 +821,11 @@ def test_sized_gradient_steps_do_not_depend_on_the_rewards_scale(step, scale):
     ]
     np.testing.assert_allclose(laws[1], laws[0], rtol=1e-12)
     assert np.abs(laws[0] - pi).max() > 0.01
+
+
+def test_wrong_types_are_named():
+    mdp = MDP([[[1.0], [1.0]]], [[0.0, 1.0]], [1.0], 0.9)
+    with pytest.raises(TypeError, match="old is of type list; expected an Evaluation"):
+        region_step([[0.5, 0.5]], Region())
+    with pytest.raises(TypeError, match="region is of type str; expected a Region"):
+        region_step(evaluate(mdp, [[0.5, 0.5]]), "kl")
