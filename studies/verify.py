@@ -31,8 +31,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from bounds import CATALOGUE, Claim
-from bounds.bank import DISTANCES as DISTANCES
-from bounds.bank import GAMMAS, RANDOM, Cell, random_cells, structured_cells
+from bounds.bank import DISTANCES, GAMMAS, RANDOM, Cell, random_cells, structured_cells
 from bounds.catalogue import TOLERANCE
 from bounds.instances import STRUCTURED
 from bounds.pairs import PAIRINGS
@@ -49,9 +48,9 @@ log = logging.getLogger("studies")
 def run(
     instances: int = 60,
     seed: int = 0,
-    gammas: Sequence[float] = GAMMAS,
-    distances: Sequence[float] = DISTANCES,
-    deltas: Sequence[float] = DELTAS,
+    gammas: Sequence[float] | None = None,
+    distances: Sequence[float] | None = None,
+    deltas: Sequence[float] | None = None,
     mdps: Sequence[str] | None = None,
     claims: Sequence[str] | None = None,
 ) -> pd.DataFrame:
@@ -64,7 +63,7 @@ def run(
     seed
         A row depends on it and on its own names only.
     gammas, distances, deltas
-        What varies: discount factors, sizes of drawn pairs, radii of the updates that have one.
+        What varies: discount factors, sizes of drawn pairs, radii of the updates that have one; None for the bank's own.
     mdps
         Names in :data:`bounds.bank.RANDOM`; None for all.
     claims
@@ -75,6 +74,9 @@ def run(
     ValueError
         If a name is unknown, a list is empty or ``instances`` is not positive.
     """
+    gammas = GAMMAS if gammas is None else gammas
+    distances = DISTANCES if distances is None else distances
+    deltas = DELTAS if deltas is None else deltas
     for name, values in {"gammas": gammas, "distances": distances, "deltas": deltas}.items():
         if not len(values):
             raise ValueError(f"{name} is empty; give at least one number")
