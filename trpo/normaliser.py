@@ -1,0 +1,55 @@
+"""Running moments, for inputs and rewards of unit size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+class Normaliser(nn.Module):
+    """Shifts and scales by the mean and deviation of all rows seen, then clips.
+
+    Its state changes in ``update`` alone. The agent calls that between one update of the policy and the collection of the next
+    batch, so the policy before a step and the policy after it are fed the same inputs, and their KL divergence is one of
+    laws at the same raw observations.
+    """
+
+    mean: Tensor  # [*shape] double precision
+    square: Tensor  # [*shape] sum of squared deviations
+    count: Tensor  # []
+
+    def __init__(self, shape: tuple[int, ...] = (), clip: float = 10.0, centre: bool = True) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("square", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.clip, self.centre = clip, centre
+
+    def update(self, rows: NDArray[Any]) -> None:
+        """Take in rows [N, *shape] (Chan, Golub and LeVeque 1983: merging two sets of moments)."""
+        given = torch.as_tensor(np.asarray(rows, dtype=np.float64)).to(self.mean.device)
+        n = float(len(given))
+        if not n:
+            return
+        mean = given.mean(0)
+        square = ((given - mean) ** 2).sum(0)
+        total = self.count + n
+        shift = mean - self.mean
+        self.square += square + shift * shift * (self.count * n / total)
+        self.mean += shift * (n / total)
+        self.count += n
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of all rows seen, 1 before any and where it is 0."""
+        variance = self.square / self.count.clamp(min=1)
+        return torch.where(variance > 1e-16, variance.sqrt(), torch.ones_like(variance))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Normalise rows [N, *shape], in their own precision."""
+        shift = self.mean if self.centre else torch.zeros_like(self.mean)
+        return ((rows - shift.to(rows)) / self.std.to(rows)).clamp(-self.clip, self.clip)
