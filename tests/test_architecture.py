@@ -14,7 +14,7 @@ ALLOWED = {
     "trpo": {"trpo", "mdps"},
     "studies": {"studies", "bounds", "trpo", "mdps"},
 }
-ONLY_IN_STUDIES = {"hydra", "omegaconf", "pandas", "seaborn", "matplotlib", "pyarrow", "tqdm"}
+ONLY_IN_STUDIES = {"hydra", "omegaconf", "pandas", "seaborn", "matplotlib", "pyarrow"}
 FILES = [file for package in ALLOWED for file in sorted((ROOT / package).rglob("*.py"))]
 
 

@@ -5,8 +5,9 @@ Every sampler makes one and every step reads one, so the surrogate is written on
 
     sum_n w_n sum_m pi'(a_nm | s_n) / q_nm  A_nm                                       (TRPO, arXiv:1502.05477v5, eq. 14)
 
-In the units of (1 - gamma) L where w follows d. An exact batch lists all states, weighted by d, and all actions with q = 1; single-path one
-action a state, drawn from the old policy; vine M actions a state, for which q is M times the probability of one draw.
+In the units of (1 - gamma) L where w follows d. An exact batch lists all states, weighted by d, and all actions with q = 1;
+single-path one action a state, drawn from the old policy; vine M actions a state, for which q is M times the probability of
+one draw.
 """
 
 from __future__ import annotations
@@ -62,8 +63,16 @@ class Batch:
         return len(self.inputs)
 
     def rows(self, index: Tensor) -> Batch:
-        """Return some of the states, with their weights scaled to sum to 1."""
+        """Return some of the states, with their weights scaled to sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If all of them have the weight 0.
+        """
         weights = self.weights[index]
+        if not float(weights.sum()) > 0:
+            raise ValueError(f"the {len(weights)} rows chosen have no weight; expected at least one state of positive weight")
         return Batch(
             self.inputs[index],
             self.actions[index],
@@ -75,17 +84,23 @@ class Batch:
 
     def gain(self, family: Distribution, z: Tensor) -> float:
         """Return the estimated surrogate of the laws z [N,K]: the sum in the module's docstring, in double precision."""
-        ratio = torch.exp(family.log_prob(z, self.actions) - self.log_q).double()
-        each = (ratio * self.advantages).sum(1)
-        if self.self_normalised:
-            each = each / ratio.sum(1)
-        return float(self.weights.double().dot(each))
+        log_ratio = (family.log_prob(z, self.actions) - self.log_q).double()
+        ratio = torch.softmax(log_ratio, 1) if self.self_normalised else torch.exp(log_ratio)
+        return self.mean((ratio * self.advantages).sum(1))
 
     def gradient(self, family: Distribution, z: Tensor) -> Tensor:
         """Return the gradient of ``gain`` in z, [N,K]."""
-        ratio = torch.exp(family.log_prob(z, self.actions) - self.log_q)
+        log_ratio = family.log_prob(z, self.actions) - self.log_q
+        ratio = torch.softmax(log_ratio, 1) if self.self_normalised else torch.exp(log_ratio)
         factor = ratio * self.advantages
         if self.self_normalised:
-            total = ratio.sum(1, keepdim=True)
-            factor = ratio * (self.advantages - factor.sum(1, keepdim=True) / total) / total
-        return self.weights[:, None] * (factor.unsqueeze(-1) * family.score(z, self.actions)).sum(1)
+            factor = factor - ratio * factor.sum(1, keepdim=True)
+        return (self.weights[:, None] * (factor.unsqueeze(-1) * family.score(z, self.actions)).sum(1)).to(z.dtype)
+
+    def mean(self, each: Tensor) -> float:
+        """Return the weighted mean over states of [N], in double precision. A state of weight 0 adds 0, even to inf."""
+        return float(torch.where(self.weights > 0, self.weights.double() * each.double(), 0.0).sum())
+
+    def largest(self, each: Tensor) -> float:
+        """Return the largest of [N] over the states of positive weight."""
+        return float(each[self.weights > 0].max())

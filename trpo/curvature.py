@@ -4,7 +4,7 @@
 curvature       M_n, in the parameters z of the law at state n
 =============== ====================================================================================================
 ``"fisher"``    the law's own Fisher matrix: actions are integrated out (the analytic estimator of arXiv:1502.05477v5,
-                appendix C.1). Half the second derivative of the mean KL, exactly
+                appendix C.1). The second derivative of the mean KL, exactly
 ``"empirical"`` the outer product of scores of the actions in the batch (the "empirical FIM" of section 8): equal in
                 expectation where these were drawn from the old policy, of rank one a drawn action
 ``"identity"``  F = 1: no geometry, the vanilla gradient
@@ -38,7 +38,7 @@ def metric(curvature: Curvature, family: Distribution, z: Tensor, batch: Batch) 
     if curvature == "fisher":
         return lambda v: family.fisher(z, v)
     score = family.score(z, batch.actions)
-    share = torch.exp(family.log_prob(z, batch.actions) - batch.log_q)
+    share = torch.exp(family.log_prob(z, batch.actions) - batch.log_q).to(z.dtype)
 
     def outer(v: Tensor) -> Tensor:
         along = (score * v.unsqueeze(1)).sum(-1) * share
@@ -72,5 +72,5 @@ def matrix(
     if curvature == "identity":
         return lambda v: v.clone()
     rows = metric(curvature, family, linear.outputs, batch)
-    w = (batch.weights if weights is None else weights)[:, None]
+    w = (batch.weights if weights is None else weights)[:, None].to(linear.outputs.dtype)
     return lambda v: linear.vjp(w * rows(linear.jvp(v))).add_(v, alpha=damping)

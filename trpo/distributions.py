@@ -13,7 +13,7 @@ DiagonalGaussian   d means, d log    d reals, independent; not squashed and not 
 ================== ================= ==========================================================================
 
 ``z`` is [N,K], actions are [N,M,D] (M actions for one state), laws factorise over D. The KL divergence is computed without
-cancellation, so it is right however near the two laws are.
+cancellation, so it is right however near the two laws are, and never nan for finite z however far apart.
 """
 
 from __future__ import annotations
@@ -30,8 +30,26 @@ from torch.nn import functional
 
 def _excess(d: Tensor) -> Tensor:
     """exp(d) - 1 - d >= 0, to full relative accuracy: by its series where the difference would cancel."""
-    series = d * d * (0.5 + d * (1 / 6 + d * (1 / 24 + d * (1 / 120 + d / 720))))
-    return torch.where(d.abs() < 0.03, series, torch.expm1(d) - d)
+    series = torch.ones_like(d)
+    for k in range(10, 2, -1):  # d^2/2 (1 + d/3 (1 + d/4 (...))); what is left out is below 1e-16 of it
+        series = 1 + series * d / k
+    return torch.where(d.abs() < 0.1, 0.5 * d * d * series, torch.expm1(d) - d)
+
+
+def _log_excess(d: Tensor) -> Tensor:
+    """log(exp(d) - 1 - d), which is finite where exp(d) is not."""
+    return torch.where(d > 1, d + torch.log1p(-(1 + d) * torch.exp(-d)), torch.log(_excess(d)))
+
+
+def _tilted_kl(log_p: Tensor, d: Tensor) -> Tensor:
+    """KL(p || q) over the last axis, q proportional to p e^d: log(1 + E_p[e^x - 1 - x]) with x = d - E_p d.
+
+    No term is negative, and the difference of logarithms of p and q, which loses what d has, is never formed.
+    """
+    d = d - d.gather(-1, log_p.argmax(-1, keepdim=True))  # of two shifted logits the same law, exactly
+    x = d - (log_p.exp() * d).sum(-1, keepdim=True)
+    y = torch.logsumexp(log_p + _log_excess(x), -1)
+    return torch.logaddexp(torch.zeros_like(y), y)
 
 
 class Distribution(ABC):
@@ -108,10 +126,10 @@ class MultiCategorical(Distribution):
         """First index at which the distribution function exceeds the noise."""
         drawn = []
         for column, logits in enumerate(self._split(z)):
-            cumulative = torch.softmax(logits, -1).double().cumsum(-1)
+            cumulative = torch.softmax(logits.double(), -1).cumsum(-1)
             u = noise[:, column, None].to(cumulative.device) * cumulative[:, -1:]
-            drawn.append((cumulative <= u).sum(-1).clamp_(max=logits.shape[-1] - 1))
-        return torch.stack(drawn, -1)
+            drawn.append((cumulative[:, :-1] <= u).sum(-1))
+        return torch.stack(drawn, -1) if len(drawn) > 1 else drawn[0].unsqueeze(-1)
 
     def mode(self, z: Tensor) -> Tensor:
         """First largest logit."""
@@ -130,12 +148,9 @@ class MultiCategorical(Distribution):
         )
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Sum of p (e^x - 1 - x), x = log q - log p, over options: all terms are nonnegative."""
-        total = torch.zeros(old.shape[0], dtype=torch.float64, device=old.device)
-        for a, b in zip(self._split(old.double()), self._split(new.double()), strict=True):
-            log_p = torch.log_softmax(a, -1)
-            total += (log_p.exp() * _excess(torch.log_softmax(b, -1) - log_p)).sum(-1)
-        return total
+        """Sum over factors, from differences of logits."""
+        pairs = zip(self._split(old.double()), self._split(new.double()), strict=True)
+        return torch.stack([_tilted_kl(torch.log_softmax(a, -1), b - a) for a, b in pairs]).sum(0)
 
     def fisher(self, z: Tensor, v: Tensor) -> Tensor:
         """(diag p - p p') v."""
@@ -189,8 +204,8 @@ class Bernoulli(Distribution):
         return torch.from_numpy(rng.random((count, self.n)))
 
     def sample(self, z: Tensor, noise: Tensor) -> Tensor:
-        """1 where the noise is below the probability of 1."""
-        return (noise.to(z.device) < torch.sigmoid(z.double())).long()
+        """1 where the noise is not below the probability of 0."""
+        return (noise.to(z.device) >= torch.sigmoid(-z.double())).long()
 
     def mode(self, z: Tensor) -> Tensor:
         """1 where the log-odds are positive."""
@@ -205,28 +220,22 @@ class Bernoulli(Distribution):
         return actions - torch.sigmoid(z).unsqueeze(-2)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """As of a choice between two options, summed over bits."""
+        """As of a choice between two options with logits z and 0, summed over bits."""
         a, b = old.double(), new.double()
-        total = torch.zeros_like(a)
-        for sign in (1, -1):
-            log_p = functional.logsigmoid(sign * a)
-            total += log_p.exp() * _excess(functional.logsigmoid(sign * b) - log_p)
-        return total.sum(-1)
+        log_p = torch.stack([functional.logsigmoid(a), functional.logsigmoid(-a)], -1)
+        return _tilted_kl(log_p, torch.stack([b - a, torch.zeros_like(a)], -1)).sum(-1)
 
     def fisher(self, z: Tensor, v: Tensor) -> Tensor:
-        """P (1 - p) v."""
-        p = torch.sigmoid(z)
-        return p * (1 - p) * v
+        """Of a bit, p (1 - p) v."""
+        return torch.sigmoid(z) * torch.sigmoid(-z) * v
 
     def root(self, z: Tensor, v: Tensor) -> Tensor:
         """sqrt(p (1 - p)) v."""
-        p = torch.sigmoid(z)
-        return (p * (1 - p)).sqrt() * v
+        return (torch.sigmoid(z) * torch.sigmoid(-z)).sqrt() * v
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum over bits."""
-        p = torch.sigmoid(z)
-        return (torch.special.entr(p) + torch.special.entr(1 - p)).sum(-1)
+        return -(torch.sigmoid(z) * functional.logsigmoid(z) + torch.sigmoid(-z) * functional.logsigmoid(-z)).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -276,7 +285,8 @@ class DiagonalGaussian(Distribution):
         a, b = old.double(), new.double()
         mean_a, log_a = a.chunk(2, -1)
         mean_b, log_b = b.chunk(2, -1)
-        x = (mean_a - mean_b) * torch.exp(-log_b)
+        moved = mean_a - mean_b
+        x = torch.where(moved == 0, 0.0, moved * torch.exp(-log_b))  # 0 * inf is 0
         return 0.5 * (_excess(2 * (log_a - log_b)) + x * x).sum(-1)
 
     def fisher(self, z: Tensor, v: Tensor) -> Tensor:

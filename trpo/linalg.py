@@ -42,27 +42,29 @@ def conjugate_gradients(
     Returns
     -------
     solution
-        In the precision of ``b``. Scalars are summed in double precision.
+        In the precision of ``b``; inner products are taken in double. Where ``b`` or a product is nan, the residual is.
     """
     x = torch.zeros_like(b)
     r = b.clone()
     p = r.clone()
-    rr = norm = float(r.dot(r))
-    if not norm > 0:
+    rr = norm = _dot(r, r)
+    if norm == 0:
         return Solution(x, 0.0, 0, 0.0, 0.0)
     energy, radau = 0.0, (1 / smallest if smallest > 0 else float("inf"))
-    done = 0
-    for done in range(1, iterations + 1):  # noqa: B007
+    done, steepest, precision = 0, 0.0, torch.finfo(b.dtype).eps
+    for done in range(1, iterations + 1):
         Fp = product(p)
-        curvature = float(p.dot(Fp))
-        if not curvature > 0:  # F is singular along p, or not positive: what is solved so far stands
+        curvature = _dot(p, Fp)
+        size = _dot(p, p)
+        steepest = max(steepest, curvature / size)
+        if not curvature > precision * steepest * size:  # F is singular along p, or not positive: what is solved stands
             done -= 1
             break
         alpha = rr / curvature
         x.add_(p, alpha=alpha)
         r.sub_(Fp, alpha=alpha)
         energy += alpha * rr
-        before, rr = rr, float(r.dot(r))
+        before, rr = rr, _dot(r, r)
         beta = rr / before
         if smallest > 0:
             ahead = max(radau - alpha, 0.0)
@@ -70,4 +72,9 @@ def conjugate_gradients(
         if rr <= tolerance * tolerance * norm:
             break
         p = r + beta * p
-    return Solution(x, (rr / norm) ** 0.5, done, energy, energy + radau * rr)
+    left = radau * rr if smallest > 0 else float("inf")
+    return Solution(x, (rr / norm) ** 0.5, done, energy, energy + left)
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(a.double().dot(b.double()))

@@ -30,8 +30,21 @@ class Normaliser(nn.Module):
         self.clip, self.centre = clip, centre
 
     def update(self, rows: NDArray[Any]) -> None:
-        """Take in rows [N, *shape] (Chan, Golub and LeVeque 1983: merging two sets of moments)."""
+        """Take in rows [N, *shape] (Chan, Golub and LeVeque 1983: merging two sets of moments).
+
+        Raises
+        ------
+        ValueError
+            If they have another shape, or an entry is nan or infinite: then nothing is taken in.
+        """
         given = torch.as_tensor(np.asarray(rows, dtype=np.float64)).to(self.mean.device)
+        if not given.ndim or given.shape[1:] != self.mean.shape:
+            raise ValueError(
+                f"rows have shape {tuple(given.shape)}; expected [N, ...] with {tuple(self.mean.shape)} for each row"
+            )
+        if not bool(torch.isfinite(given).all()):
+            row = int((~torch.isfinite(given)).nonzero()[0, 0])
+            raise ValueError(f"row {row} of {len(given)} has a nan or infinite entry; nothing was taken in")
         n = float(len(given))
         if not n:
             return
@@ -45,7 +58,7 @@ class Normaliser(nn.Module):
 
     @property
     def std(self) -> Tensor:
-        """Standard deviation of all rows seen, 1 before any and where it is 0."""
+        """Standard deviation of all rows seen; 1 before any, and where it is 0 or below 1e-8."""
         variance = self.square / self.count.clamp(min=1)
         return torch.where(variance > 1e-16, variance.sqrt(), torch.ones_like(variance))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from numbers import Real
 
 from trpo.region import Reduce
 
@@ -42,7 +42,7 @@ class Penalty:
     def __post_init__(self) -> None:
         """Check the fields."""
         for name, value in (("coefficient", self.coefficient), ("target", self.target)):
-            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            if (value is not None or name == "coefficient") and not (isinstance(value, Real) and 0 < value < math.inf):
                 raise ValueError(f"Penalty {name} is {value!r}; expected a positive number")
         if self.reduce not in ("mean", "max"):
             raise ValueError(f"Penalty reduce is {self.reduce!r}; expected 'mean' or 'max'")
@@ -55,7 +55,7 @@ class Penalty:
         return replace(self, coefficient=min(max(self.coefficient * factor, 1e-12), 1e12))
 
 
-def theoretical_penalty(eps: float, gamma: float, reduce: Literal["max"] = "max") -> Penalty:
+def theoretical_penalty(eps: float, gamma: float) -> Penalty:
     """Return Algorithm 1's penalty, C = 4 eps gamma/(1-gamma)^2 (arXiv:1502.05477v5, eq. 9), on the mean's scale: C (1-gamma).
 
     Parameters
@@ -68,8 +68,8 @@ def theoretical_penalty(eps: float, gamma: float, reduce: Literal["max"] = "max"
     Raises
     ------
     ValueError
-        If eps or gamma is not positive, or gamma is 1 or more.
+        If eps or gamma is not positive, eps is infinite, or gamma is 1 or more.
     """
-    if not (eps > 0 and 0 < gamma < 1):
-        raise ValueError(f"eps is {eps}, gamma {gamma}; expected eps > 0 and 0 < gamma < 1")
-    return Penalty(4 * eps * gamma / (1 - gamma), reduce)
+    if not (0 < eps < math.inf and 0 < gamma < 1):
+        raise ValueError(f"eps is {eps}, gamma {gamma}; expected 0 < eps < inf and 0 < gamma < 1")
+    return Penalty(4 * eps * gamma / (1 - gamma), "max")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import gymnasium
@@ -78,31 +79,31 @@ class Encoder:
         Raises
         ------
         ValueError
-            If their shape is not that of the space, or an entry is nan or infinite; the message names the row.
+            If their shape is not that of the space, or an entry is nan, infinite or no member of a discrete part; the
+            message names the row.
         """
         given = np.asarray(observations)
         shape = self.space.shape or ()
-        if given.shape[1:] != shape:
+        if not given.ndim or given.shape[1:] != shape:
             raise ValueError(
                 f"observations have shape {given.shape}; expected [N, ...] with {shape} for each state of {self.space}"
             )
         if self.sizes:
-            columns = given.reshape(len(given), -1).astype(np.int64)
-            starts = [int(getattr(self.space, "start", 0))] if len(self.sizes) == 1 else [0] * len(self.sizes)
-            parts = []
-            for k, (size, start) in enumerate(zip(self.sizes, starts, strict=True)):
-                index = torch.from_numpy(columns[:, k] - start)
-                if len(index) and not 0 <= int(index.min()) <= int(index.max()) < size:
-                    raise ValueError(f"an observation lies outside {self.space}: {columns[:, k].min()}..{columns[:, k].max()}")
-                parts.append(nn.functional.one_hot(index, size))
-            return torch.cat(parts, -1).to(self.dtype)
-        inputs = (
-            torch.as_tensor(given, dtype=self.dtype) * self.scale if self.scale != 1 else torch.as_tensor(given, dtype=self.dtype)
-        )
-        if not bool(torch.isfinite(inputs).all()):
+            index = given.reshape(len(given), len(self.sizes)) - np.reshape(getattr(self.space, "start", 0), -1)
+            outside = ~((index >= 0) & (index < self.sizes) & (index == np.floor(index))).all(1)
+            if outside.any():
+                row = int(outside.argmax())
+                raise ValueError(f"observation {row} of {len(given)} lies outside {self.space}: {given[row]!r}")
+            columns = torch.from_numpy(index.astype(np.int64)).unbind(1)
+            return torch.cat([nn.functional.one_hot(i, n) for i, n in zip(columns, self.sizes, strict=True)], -1).to(self.dtype)
+        inputs = torch.as_tensor(given, dtype=self.dtype)
+        if not np.isfinite(inputs.numpy()).all():
             row = int((~torch.isfinite(inputs)).reshape(len(inputs), -1).any(-1).nonzero()[0, 0])
             raise ValueError(f"observation {row} of {len(inputs)} has a nan or infinite entry: {given[row]!r}")
-        return inputs.movedim(-1, 1) if self.image and shape[-1] in (1, 3, 4) else inputs if self.image else inputs.flatten(1)
+        if not self.image:
+            return inputs.reshape(len(inputs), self.features)
+        inputs = inputs * self.scale
+        return inputs.movedim(-1, 1) if shape[-1] in (1, 3, 4) else inputs
 
 
 class Policy(nn.Module):
@@ -198,7 +199,7 @@ def make_network(
         raise ValueError(f"unknown kind of policy {kind!r}; expected tabular, linear, mlp or conv")
     widths = [encode.features, *(hidden if kind == "mlp" else ())]
     layers: list[nn.Module] = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in pairwise(widths):
         layers += [initialised(nn.Linear(before, after), 2**0.5), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers, initialised(nn.Linear(widths[-1], outputs), last_gain)).to(encode.dtype)
 
@@ -251,8 +252,7 @@ def make_policy(
     log_std = torch.full((family.D,), float(init_log_std), dtype=dtype) if gaussian and std == "free" else None
     if gaussian and std == "state":
         last = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
-        if last.bias is not None:
-            last.bias.data[family.D :] = init_log_std
+        (last.weight if last.bias is None else last.bias).data[family.D :] = init_log_std  # a table has weights only
     if normalise and not (isinstance(observation_space, spaces.Box) and kind != "conv"):
         raise ValueError(f"only vectors of reals can be normalised, not the observation space {observation_space}")
     return Policy(network, family, encode, log_std, Normaliser((encode.features,)) if normalise else None)

@@ -53,7 +53,8 @@ class Step:
 
     accepted: bool
     reason: Reason
-    """``"accepted"``, or what the last candidate failed: its KL, its surrogate, or a number that was not finite."""
+    """``"accepted"``, or what the last candidate failed: its KL, its surrogate, or a number that was not finite. No candidate was
+    tried where the direction is not finite, or is ``"no gradient"``: no gain is predicted, as with a gradient or a delta of 0."""
     backtracks: int  # candidates rejected
     kl_mean: float  # KL(old || new), mean by the batch's weights
     kl_max: float  # KL(old || new), the largest
@@ -80,7 +81,7 @@ class StepOptions:
     step_size: float = 1.0
     """Length of the natural gradient where the region has measure "none" (eq. 17: 1/lambda)."""
     line_search: LineSearch | None = field(default_factory=LineSearch)
-    """None accepts the full step, whatever it does."""
+    """None accepts the full step, whatever it does, so long as all numbers are finite."""
     max_kl_rounds: int = 4
     """Rounds of reweighting in the max-KL program: more come nearer its optimum and cost more."""
 
@@ -118,8 +119,8 @@ def step(
     ``Region("kl", "max")``       maximise g'x subject to x'F_s x <= 2 delta in every state s (:mod:`trpo.max_kl`), line
                                   search on the largest KL
     ``Region("l2")``              gradient of length sqrt(2 delta) (eq. 18 with a bound)
-    ``Region("none")``            natural gradient times ``step_size`` (eq. 17); with ``line_search=None`` there is no
-                                  acceptance either
+    ``Region("none")``            natural gradient times ``step_size`` (eq. 17), as for any region with an infinite delta; with
+                                  ``line_search=None`` there is no acceptance either
     ``Penalty``                   the same directions, of the length that maximises the penalised model; line search on
                                   the penalised surrogate
     ============================= =================================================================================
@@ -156,15 +157,13 @@ def step(
             reason = "not finite"
         search = options.line_search or LineSearch(attempts=1)
         attempts = search.attempts if reason == "surrogate" else 0
-        tried = 0
         for tried in range(attempts):
             share = search.shrink**tried
             candidate = linear.theta + share * direction.x
             new = linear.at(candidate)
             gain = batch.gain(family, new) - start
             kl = family.kl(z, new)
-            weights = batch.weights.double()
-            kl_mean, kl_max = float(weights.dot(kl)), float(kl[batch.weights > 0].max())
+            kl_mean, kl_max = batch.mean(kl), batch.largest(kl)
             if not (math.isfinite(gain) and math.isfinite(kl_mean)):
                 reason = "not finite"
             else:
@@ -178,31 +177,29 @@ def step(
                     tried,
                     kl_mean,
                     kl_max,
-                    float(weights.dot(reverse)),
-                    float(reverse[batch.weights > 0].max()),
+                    batch.mean(reverse),
+                    batch.largest(reverse),
                     predicted,
                     gain,
                     direction.residual,
                     direction.iterations,
                     direction.bound,
-                    float(weights.dot(family.entropy(new).double())),
+                    batch.mean(family.entropy(new)),
                 )
-        entropy = float(batch.weights.double().dot(family.entropy(z).double()))
-        zero = 0.0
         return Step(
             False,
             reason,
-            tried + (attempts > 0),
-            zero,
-            zero,
-            zero,
-            zero,
+            attempts,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
             predicted,
-            zero,
+            0.0,
             direction.residual,
             direction.iterations,
             direction.bound,
-            entropy,
+            batch.mean(family.entropy(z)),
         )
 
 
@@ -230,14 +227,14 @@ def _direction(
     generator: torch.Generator | None,
 ) -> _Direction:
     """The full step: the optimum of the quadratic model."""
-    if isinstance(region, Region) and region.measure == "l2":
+    if isinstance(region, Region) and region.measure == "l2" and not region.free:
         norm = float(gradient.double().norm())
         return _Direction(gradient * (math.sqrt(2 * region.delta) / norm if norm > 0 else 0.0), 0.0, 0, math.nan)
     model, part = linear, batch
     if options.fraction < 1:
-        count = max(1, round(options.fraction * len(batch)))
-        index = torch.randperm(len(batch), generator=generator)[:count].sort().values.to(batch.inputs.device)
-        part = batch.rows(index)
+        live = batch.weights.nonzero().squeeze(1)  # a state of no weight tells nothing of the curvature
+        chosen = torch.randperm(len(live), generator=generator)[: max(1, round(options.fraction * len(live)))]
+        part = batch.rows(live[chosen.sort().values.to(live.device)])
         model = linearise(policy, part.inputs)
     if region.reduce == "max" and not (isinstance(region, Region) and region.free):
         delta = 0.5 if isinstance(region, Penalty) else region.delta
@@ -259,7 +256,11 @@ def _direction(
         return found
     product = matrix(options.curvature, model, policy.family, part, options.damping)
     solution = conjugate_gradients(
-        product, gradient, iterations=options.cg_iterations, tolerance=options.cg_tolerance, smallest=options.damping
+        product,
+        gradient,
+        iterations=options.cg_iterations,
+        tolerance=options.cg_tolerance,
+        smallest=1.0 if options.curvature == "identity" else options.damping,
     )
     if isinstance(region, Penalty):
         return _Direction(solution.x / region.coefficient, solution.residual, solution.iterations, math.nan)

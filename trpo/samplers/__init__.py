@@ -1,0 +1,1 @@
+"""How data for an update is collected."""

@@ -1,0 +1,426 @@
+"""The agent: collect, step, fit values, report; again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from mdps.mdp import MDP
+from trpo import checkpoint
+from trpo.environments import EnvLike, vector_env
+from trpo.linearise import flat_parameters
+from trpo.normaliser import Normaliser
+from trpo.penalty import Penalty
+from trpo.policies import Kind, Policy, make_network, make_policy
+from trpo.region import Region
+from trpo.samplers.exact import Exact
+from trpo.samplers.paths import as_env_actions
+from trpo.samplers.sample import Sample, Sampler
+from trpo.samplers.single_path import Estimator, SinglePath
+from trpo.step import Step, StepOptions, step
+from trpo.values import Fit, ValueFunction, fit_values
+
+LAST = 100
+"""Episodes that the running mean of returns is over."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One row of an agent's history. It holds nothing that depends on the machine's speed: the same seed gives the same rows."""
+
+    iteration: int
+    steps: int  # environment steps so far
+    episodes: int  # episodes ended so far
+    return_mean: float  # of the episodes that ended in this batch, undiscounted; nan where none did
+    return_last: float  # of the last 100 episodes
+    length_mean: float  # of the episodes that ended in this batch
+    step: Step
+    fit: Fit | None
+    coefficient: float  # of the penalty; nan for a region
+
+    def row(self) -> dict[str, Any]:
+        """Return the record as one flat row of a table."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("step", "fit")}
+        fit = {f"value_{k}": v for k, v in vars(self.fit).items()} if self.fit else {}
+        return {**own, **vars(self.step), **fit}
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What a callback is shown after each update."""
+
+    agent: TRPO
+    sample: Sample
+    before: Tensor  # [P] parameters of the policy that collected the sample
+    iteration: Iteration
+
+
+Callback = Callable[[Update], object]
+
+
+@dataclass
+class _Progress:
+    """What changes as the agent learns, besides its networks and its sampler."""
+
+    iterations: list[Iteration] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+    steps: int = 0
+    episodes: int = 0
+
+
+class TRPO:
+    """Trust region policy optimisation and its relatives, on any gymnasium environment.
+
+    Parameters
+    ----------
+    env
+        Environment id, MDP, environment or vector environment; see :func:`trpo.environments.vector_env`.
+    policy
+        Kind of network (``"tabular"``, ``"linear"``, ``"mlp"``, ``"conv"``), or a :class:`~trpo.policies.Policy`.
+    region
+        Trust region or penalty; see :func:`trpo.step.step`.
+    sampler
+        ``"single_path"``, ``"exact"`` (on an MDP), or a sampler, such as :class:`trpo.samplers.vine.Vine`.
+    gamma, lam, estimator, discounted
+        Discount factor, GAE's lambda, ``"gae"`` or ``"monte_carlo"``, gamma^t weights; see
+        :class:`~trpo.samplers.single_path.SinglePath`.
+    steps_per_update, episodes_per_update, num_envs
+        Size of a batch in environment steps, or in whole episodes; copies of the environment.
+    hidden, activation, std, init_log_std
+        See :func:`trpo.policies.make_policy`; the value network has the same hidden layers.
+    options
+        How a step is computed and accepted.
+    value_iterations
+        Gauss-Newton steps of the values a batch; 0 learns no values.
+    normalise_observations, normalise_rewards
+        By running moments, which change between updates only.
+    seed
+        For weights, environments, actions and subsamples.
+    device
+        Where networks live, ``"cpu"`` or ``"cuda"``.
+    threads
+        Of torch while learning. More may be faster on large batches, and may change the last bits of a sum.
+
+    Raises
+    ------
+    ValueError
+        If a space has no policy, a name is unknown or a number out of range.
+    """
+
+    def __init__(
+        self,
+        env: EnvLike,
+        *,
+        policy: Kind | Policy = "mlp",
+        region: Region | Penalty | None = None,
+        sampler: Literal["single_path", "exact"] | Sampler = "single_path",
+        gamma: float = 0.99,
+        lam: float = 0.95,
+        estimator: Estimator = "gae",
+        discounted: bool = False,
+        steps_per_update: int = 2048,
+        episodes_per_update: int | None = None,
+        num_envs: int = 8,
+        hidden: Sequence[int] = (64, 64),
+        activation: str = "tanh",
+        std: Literal["free", "state"] = "free",
+        init_log_std: float = 0.0,
+        options: StepOptions | None = None,
+        value_iterations: int = 2,
+        normalise_observations: bool = False,
+        normalise_rewards: bool = False,
+        seed: int = 0,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
+        self._arguments = {name: value for name, value in locals().items() if name not in ("self", "env")}
+        self.env = vector_env(env, num_envs)
+        self.region: Region | Penalty = region if region is not None else Region("kl", "mean", 0.01)
+        self.options = options or StepOptions()
+        self.gamma, self.seed, self.threads, self.value_iterations = gamma, seed, threads, value_iterations
+        observations, actions = self.env.single_observation_space, self.env.single_action_space
+        try:
+            place = torch.device(device)
+            torch.zeros((), device=place)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device {device!r} is not available here: {str(error).splitlines()[0]}") from None
+        if isinstance(policy, Policy):
+            self.policy = policy.to(place)
+        else:
+            self.policy = make_policy(
+                observations,
+                actions,
+                policy,
+                hidden=hidden,
+                activation=activation,
+                std=std,
+                init_log_std=init_log_std,
+                normalise=normalise_observations,
+                seed=seed,
+            ).to(place)
+        self.sampler: Sampler
+        self.value: ValueFunction | None = None
+        if sampler == "exact":
+            mdp = getattr(self.env, "mdp", None)
+            if not isinstance(mdp, MDP):
+                raise ValueError(f"sampler 'exact' needs an MDP or a TabularEnv; env is {env!r}")
+            self.sampler = Exact(mdp)
+        elif sampler == "single_path":
+            self.sampler = SinglePath(
+                self.env,
+                steps=steps_per_update,
+                gamma=gamma,
+                estimator=estimator,
+                lam=lam,
+                discounted=discounted,
+                episodes=episodes_per_update,
+                reward_scale=Normaliser(centre=False) if normalise_rewards else None,
+                seed=seed,
+            )
+        elif isinstance(sampler, str):
+            raise ValueError(f"unknown sampler {sampler!r}; expected 'single_path', 'exact' or a sampler")
+        else:
+            self.sampler = sampler
+        if value_iterations > 0 and isinstance(self.sampler, SinglePath):
+            kind = policy if isinstance(policy, str) else "conv" if self.policy.encode.image else "mlp"
+            network = make_network(
+                kind, self.policy.encode, 1, hidden=hidden, activation=activation, last_gain=1.0, seed=seed + 1
+            )
+            self.value = ValueFunction(network).to(place)
+        self.generator = torch.Generator().manual_seed(seed)
+        self._rng = np.random.default_rng([seed, 1])
+        self._progress = _Progress()
+
+    @property
+    def history(self) -> list[Iteration]:
+        """All iterations so far."""
+        return self._progress.iterations
+
+    @property
+    def steps(self) -> int:
+        """Environment steps taken so far."""
+        return self._progress.steps
+
+    def _done(self, what: str) -> int:
+        """How far the agent has come, in the unit of an argument of ``learn``."""
+        progress = self._progress
+        return {"total_steps": progress.steps, "updates": len(progress.iterations), "episodes": progress.episodes}[what]
+
+    def update(self) -> Update:
+        """Collect one batch, step, fit values, and let the normaliser learn; return what happened.
+
+        The policy that the batch was collected with, the old one of the step, saw its inputs through the same normaliser as the
+        new one. Values are fitted after the step: the advantages of a batch never come from values that have seen it.
+        """
+        progress = self._progress
+        sample = self.sampler.collect(self.policy, self.value)
+        before = flat_parameters(self.policy)
+        taken = step(self.policy, sample.batch, self.region, self.options, generator=self.generator)
+        coefficient = self.region.coefficient if isinstance(self.region, Penalty) else math.nan
+        if isinstance(self.region, Penalty):
+            self.region = self.region.adapted(taken.kl_max if self.region.reduce == "max" else taken.kl_mean)
+        fit = None
+        if self.value is not None and sample.targets is not None:
+            fit = fit_values(self.value, sample.batch.inputs, sample.targets, iterations=self.value_iterations)
+        if self.policy.normaliser is not None:
+            self.policy.normaliser.update(self.policy.encode(sample.observations).numpy())
+        progress.steps += sample.steps
+        progress.episodes += len(sample.returns)
+        progress.recent = [*progress.recent, *(float(r) for r in sample.returns)][-LAST:]
+        iteration = Iteration(
+            len(progress.iterations),
+            progress.steps,
+            progress.episodes,
+            float(sample.returns.mean()) if len(sample.returns) else math.nan,
+            float(np.mean(progress.recent)) if progress.recent else math.nan,
+            float(sample.lengths.mean()) if len(sample.lengths) else math.nan,
+            taken,
+            fit,
+            coefficient,
+        )
+        progress.iterations.append(iteration)
+        return Update(self, sample, before, iteration)
+
+    def learn(
+        self,
+        total_steps: int | None = None,
+        *,
+        updates: int | None = None,
+        episodes: int | None = None,
+        callback: Callback | None = None,
+        progress: bool = False,
+        tensorboard: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 10,
+    ) -> TRPO:
+        """Update until the agent has taken so many environment steps, done so many updates or ended so many episodes.
+
+        All are counted from its birth: an agent that was loaded from a checkpoint and told the same numbers ends where it would
+        have ended.
+
+        Parameters
+        ----------
+        total_steps, updates, episodes
+            When to end: at the first of those given; at least one.
+        callback
+            Called after every update with an :class:`Update`; ends the run where it returns False.
+        progress
+            Show a bar.
+        tensorboard
+            Folder for TensorBoard's event files.
+        checkpoint, checkpoint_every
+            Where to save the agent, every so many updates and at the end.
+
+        Raises
+        ------
+        ValueError
+            If no end is given or one is negative, or the sampler takes no steps and ``updates`` is not given.
+        """
+        ends = {"total_steps": total_steps, "updates": updates, "episodes": episodes}
+        given = {name: end for name, end in ends.items() if end is not None}
+        if not given or min(given.values()) < 0:
+            raise ValueError(f"learn() got {given or 'no end'}; expected total_steps, updates or episodes, none below 0")
+        if updates is None and isinstance(self.sampler, Exact):
+            raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")
+        writer = _writer(tensorboard)
+        main = next(iter(given))
+        bar = tqdm(total=given[main], initial=self._done(main), unit=main.removeprefix("total_")[:-1], disable=not progress)
+        with _threads(self.threads), bar:
+            while all(self._done(name) < end for name, end in given.items()):
+                update = self.update()
+                record = update.iteration
+                bar.update(self._done(main) - bar.n)
+                bar.set_postfix({"return": f"{record.return_last:.4g}", "kl": f"{record.step.kl_mean:.3g}"}, refresh=False)
+                if writer is not None:
+                    for name, value in record.row().items():
+                        if isinstance(value, int | float) and name not in ("iteration", "steps"):
+                            writer.add_scalar(name, float(value), record.steps)
+                going = callback(update) is not False if callback is not None else True
+                if checkpoint is not None and (len(self.history) % checkpoint_every == 0 or not going):
+                    self.save(checkpoint)
+                if not going:
+                    break
+        if writer is not None:
+            writer.close()
+        if checkpoint is not None:
+            self.save(checkpoint)
+        return self
+
+    def predict(self, observations: Any, deterministic: bool = False) -> NDArray[Any]:
+        """Return an action for one observation, or actions [N,...] for observations [N,...], as the environment takes them.
+
+        Parameters
+        ----------
+        observations
+            Raw, of the environment's space.
+        deterministic
+            The likeliest action in place of a random one. Drawing changes no random state of the training.
+
+        Raises
+        ------
+        ValueError
+            If an observation has the wrong shape or a nan or infinite entry.
+        """
+        given = np.asarray(observations)
+        single = given.shape == (self.env.single_observation_space.shape or ())
+        with torch.no_grad():
+            z = self.policy(self.policy.inputs(given[None] if single else given))
+            family = self.policy.family
+            drawn = family.mode(z) if deterministic else family.sample(z, family.noise(len(z), self._rng))
+        actions = as_env_actions(self.env.single_action_space, drawn)
+        return actions[0] if single else actions
+
+    def save(self, path: str | Path) -> None:
+        """Write everything needed to predict and to continue: networks, normalisers, environments, random states, history.
+
+        Environments whose state cannot be read are left out with a warning; a run that is loaded then begins new episodes.
+        """
+        arguments = {**self._arguments, "policy": self.policy}
+        if not isinstance(arguments["sampler"], str):
+            arguments["sampler"] = None
+        checkpoint.write(
+            path,
+            {
+                "arguments": arguments,
+                "action_space": self.env.single_action_space,
+                "value": self.value,
+                "region": self.region,
+                "sampler": self.sampler.state(),
+                "generator": self.generator.get_state(),
+                "rng": self._rng.bit_generator.state,
+                "progress": self._progress,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, env: EnvLike, *, sampler: Sampler | None = None, device: str | None = None) -> TRPO:
+        """Return the agent of a checkpoint, which continues as if it had never stopped.
+
+        Parameters
+        ----------
+        path
+            File of ``save``: a pickle; load only files you trust.
+        env
+            As for the constructor, of the same kind as the agent learned in.
+        sampler
+            One like the agent's, if it was given a sampler of its own.
+        device
+            Another device than it was on.
+
+        Raises
+        ------
+        ValueError
+            If there is no such file, it is no checkpoint, the spaces of ``env`` differ, or the sampler is missing.
+        """
+        content = checkpoint.read(path, device or "cpu")
+        arguments = dict(content["arguments"])
+        arguments["sampler"] = sampler if sampler is not None else arguments["sampler"]
+        if arguments["sampler"] is None:
+            raise ValueError(f"the agent of {path} had a sampler of its own; give load() one like it: sampler=...")
+        if device is not None:
+            arguments["device"] = device
+        agent = cls(env, **arguments)
+        for name, own in (("observation", agent.policy.encode.space), ("action", None)):
+            given = getattr(agent.env, f"single_{name}_space")
+            expected = own if own is not None else content["action_space"]
+            if given != expected:
+                raise ValueError(f"the agent of {path} has the {name} space {expected}; that of env is {given}")
+        if agent.value is not None:
+            agent.value = content["value"].to(agent.policy.device)
+        agent.region, agent._progress = content["region"], content["progress"]
+        agent.generator.set_state(content["generator"].cpu())
+        agent._rng.bit_generator.state = content["rng"]
+        agent.sampler.restore(content["sampler"])
+        return agent
+
+
+def _writer(folder: str | Path | None) -> Any:
+    """TensorBoard's writer for a folder."""
+    if folder is None:
+        return None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImportError("tensorboard=... needs the package tensorboard: pip install tensorboard") from error
+    return SummaryWriter(str(folder))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Set the number of torch's threads, and put it back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,50 @@
+"""Whatever a user calls an environment, as a vector environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+
+from mdps.gym_bridge import TabularEnv, TabularVectorEnv
+from mdps.mdp import MDP
+
+EnvLike = str | MDP | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
+
+
+def vector_env(env: EnvLike, num_envs: int = 8, **make_kwargs: Any) -> VectorEnv[Any, Any, Any]:
+    """Return copies of an environment, stepped together.
+
+    Parameters
+    ----------
+    env
+        An id (its own vectorised form is taken where it registers one), an MDP or a ``TabularEnv``, one environment (which
+        is used as it is, in one copy), or a vector environment, which is returned.
+    num_envs
+        Copies, where they can be made.
+    make_kwargs
+        For ``gymnasium.make_vec``; only with an id.
+
+    Raises
+    ------
+    ValueError
+        If gymnasium cannot make the environment, or ``env`` is something else.
+    """
+    if num_envs < 1:
+        raise ValueError(f"num_envs is {num_envs}; expected at least 1")
+    if make_kwargs and not isinstance(env, str):
+        raise ValueError(f"{sorted(make_kwargs)} given together with an environment; they only apply where an id is given")
+    if isinstance(env, VectorEnv):
+        return env
+    if isinstance(env, MDP | TabularEnv):
+        return TabularVectorEnv(env if isinstance(env, MDP) else env.mdp, num_envs)
+    if isinstance(env, gymnasium.Env):
+        return SyncVectorEnv([lambda: env])
+    if not isinstance(env, str):
+        raise ValueError(f"env is {env!r}; expected an id, an MDP, an environment or a vector environment")
+    try:
+        own = gymnasium.spec(env).vector_entry_point is not None and not make_kwargs
+        return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point" if own else "sync", **make_kwargs)
+    except (gymnasium.error.Error, TypeError) as error:
+        raise ValueError(f"gymnasium cannot make {env!r}: {error}") from error
