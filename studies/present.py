@@ -14,6 +14,8 @@ from studies.figures import save
 def present(table: pd.DataFrame, folder: Path) -> None:
     """Draw the figures of a table into ``folder``, write its ``summary.csv`` and print that.
 
+    A study that has a ``report`` of its table has that written beside it, as ``report.md``, and printed too.
+
     Raises
     ------
     BadTable
@@ -23,6 +25,10 @@ def present(table: pd.DataFrame, folder: Path) -> None:
     drawn = [path for stem, figure in study.figures(table).items() for path in save(figure, folder / stem)]
     summary: pd.DataFrame = study.summary(table)
     outputs.write(folder / "summary.csv", lambda partial: summary.to_csv(partial, index=False))
+    if hasattr(study, "report"):
+        text: str = study.report(table)
+        outputs.write(folder / "report.md", lambda partial: Path(partial).write_text(text))
+        print(text)
     print(summary.to_string(index=False, float_format="{:.3g}".format, max_rows=None))
     print(f"\ntable    {shown(folder / outputs.TABLE)}  ({len(table)} rows)\nsummary  {shown(folder / 'summary.csv')}")
     for path in drawn:

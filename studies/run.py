@@ -1,8 +1,9 @@
 """Run a study: ``python studies/run.py [study=...] [key=value ...]``, or a sweep with ``-m`` and values parted by commas.
 
 The job's table goes to ``results/<study>/<name>/table.parquet``, the name being that of the overrides (:mod:`studies.folders`).
-A job whose table stands already, made of the same configuration by the same code, is not computed again. A single run then
-draws its figures; a sweep combines the tables of its jobs and draws those (:mod:`studies.gather`).
+A job whose table stands already, made of the same configuration by the same code, is not computed again. A study with the key
+``checkpoints`` saves its work to ``results/.checkpoints/<fingerprint>``, and goes on from there if it was killed. A single run
+then draws its figures; a sweep combines the tables of its jobs and draws those (:mod:`studies.gather`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # not studies/, where a file would hide the package of its name
 
+import contextlib  # noqa: E402
 import importlib  # noqa: E402
 import logging  # noqa: E402
+import shutil  # noqa: E402
 import traceback  # noqa: E402
 from types import ModuleType  # noqa: E402
 
@@ -59,9 +62,14 @@ def compute(config: DictConfig, folder: Path, overrides: list[str]) -> Path:
         log.info("%s stands already, made of this configuration by this code; delete it to have it computed again", shown(path))
         return path
     path.unlink(missing_ok=True)  # of another configuration or code: not to be mistaken for this job's
-    table = hydra.utils.instantiate(config.study)
+    scratch = Path(str(config.results)) / ".checkpoints" / made["fingerprint"]
+    saves = "checkpoints" in config.study and config.study.checkpoints is None  # a study that saves its work as it goes
+    table = hydra.utils.instantiate(config.study, **({"checkpoints": str(scratch)} if saves else {}))
     table.attrs = made
     outputs.write_table(table, path)
+    shutil.rmtree(scratch, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        scratch.parent.rmdir()  # unless another job's are there
     (folder / "error.txt").unlink(missing_ok=True)
     return path
 

@@ -1,13 +1,16 @@
-"""What max-KL and mean-KL trust regions do, exactly: the updates that TRPO approximates, on MDPs where the truth is known.
+"""What max-KL and mean-KL trust regions do: the updates that TRPO approximates, and TRPO, on MDPs where the truth is known.
 
 From the same random starts, for each process and region: updates of the whole table ("exact"), which never lower eta
-whatever the radius, and updates of tables whose states are tied at random ("exact-tied"), which may.
+whatever the radius, and updates of tables whose states are tied at random ("exact-tied"), which may. From starts of its own
+the neural agent ("neural"): a network, conjugate gradients and a line search, given exact advantages and visits, so that what
+it shows is what the approximations of the step do, not those of a sample (:mod:`studies.neural_truth` shows these).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +19,10 @@ from tqdm import tqdm
 
 from bounds import compare
 from mdps import MDP
+from mdps.mdp import Array
 from mdps.optimal import optimal_policy
 from studies import paths, records
+from studies.neural import Learner, walks
 from studies.trust_region_figures import figures as figures
 from studies.trust_region_figures import progress
 from trpo.exact import region_step
@@ -32,6 +37,7 @@ def run(
     starts: int = 2,
     aggregations: int = 3,
     group_size: int = 2,
+    neural: Mapping[str, Any] | None = None,
     claims: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return the rows of :mod:`studies.records`, one an update and claim.
@@ -46,6 +52,8 @@ def run(
         Updates in a row.
     starts, aggregations, group_size
         Random policies for each tie of states, ties, and states a group on average. ``instance`` numbers all starts of an MDP.
+    neural
+        ``starts`` and ``iterations`` of the neural agent, and fields of :class:`studies.neural.Learner`; None leaves it out.
     claims
         Ids of bounds; None for every one that is a theorem or open.
 
@@ -53,6 +61,8 @@ def run(
     ------
     ValueError
         If there is no MDP or region, a number is not positive, or a claim is unknown.
+    TypeError
+        If ``neural`` has an unknown key.
     """
     paths.check_processes(mdp)
     if not region:
@@ -65,26 +75,43 @@ def run(
         drawn = paths.starts(name, process, seed, aggregations=aggregations, each=starts, group_size=group_size)
         eta_star = float(optimal_policy(process)[1].eta)
         for region_name, constraint in region.items():
-            for tied in (False, True):
-                steps = [partial(region_step, region=constraint, groups=start.groups if tied else None) for start in drawn]
-                walks = [paths.follow(process, start.pi, step, iterations) for start, step in zip(drawn, steps, strict=True)]
-                pi = np.concatenate(walks, axis=1)
+            for algorithm, pi in _walks(name, process, constraint, drawn, iterations, neural, seed):
                 parts.append(
                     records.rows(
                         compare(process, pi[:-1], pi[1:]),
                         checked,
                         study="trust_region",
                         mdp=name,
-                        algorithm="exact-tied" if tied else "exact",
+                        algorithm=algorithm,
                         region=region_name,
                         delta=constraint.delta,
                         seed=seed,
-                        instance=np.arange(starts * aggregations),
-                        iteration=np.arange(iterations)[:, None],
+                        instance=np.arange(pi.shape[1]),
+                        iteration=np.arange(len(pi) - 1)[:, None],
                         eta_star=eta_star,
                     )
                 )
     return records.stack(parts)
+
+
+def _walks(
+    name: str,
+    mdp: MDP,
+    region: Region,
+    drawn: Sequence[paths.Start],
+    iterations: int,
+    neural: Mapping[str, Any] | None,
+    seed: int,
+) -> Iterator[tuple[str, Array]]:
+    """Yield each algorithm with its policies [T+1,N,S,A]."""
+    for tied in (False, True):
+        steps = [partial(region_step, region=region, groups=start.groups if tied else None) for start in drawn]
+        exact = [paths.follow(mdp, start.pi, step, iterations) for start, step in zip(drawn, steps, strict=True)]
+        yield "exact-tied" if tied else "exact", np.concatenate(exact, axis=1)
+    if neural is not None:
+        own = {"starts": 2, "iterations": iterations, **neural}
+        counts = own.pop("iterations"), own.pop("starts")
+        yield "neural", walks(name, mdp, region, Learner(**own), *counts, seed)[0]
 
 
 def plot(table: pd.DataFrame) -> Figure:
@@ -109,7 +136,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         gap=moving["gap"].abs() / moving["surrogate_gain"],
     )
     runs = updates.groupby([*keys, "run"], observed=True)["falls"].any().groupby(keys, observed=True).mean()
-    last = updates[updates["iteration"] == updates["iteration"].max()]
+    last = updates[updates["iteration"] == updates.groupby(keys, observed=True)["iteration"].transform("max")]
     columns = [
         updates.groupby(keys, observed=True).agg(updates=("falls", "size"), falls=("falls", "mean")),
         runs.rename("runs_with_fall"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
@@ -14,7 +15,7 @@ from studies import records
 from studies.figures import CYCLE, DASHES, DOUBLE, MARKERS, band, label, legend_above, style, swatch, wilson
 
 NAMES = {"max_kl": "max KL", "mean_kl": "mean KL", "max_l2": r"max $\ell_2$", "mean_l2": r"mean $\ell_2$", "none": "no region"}
-ALGORITHMS = {"exact": "untied", "exact-tied": "tied"}
+ALGORITHMS = {"exact": "untied", "exact-tied": "tied", "neural": "neural"}
 SPREAD = "lines: medians; bands: 10th to 90th percentile"
 SMALLEST = 1e-6
 """Surrogate gains below this share of eta* - eta_0 are those of a run that has arrived."""
@@ -36,7 +37,7 @@ def progress(table: pd.DataFrame) -> Figure:
     updates = records.updates_of(table)
     mdps, algorithms, deltas = _values(updates)
     with style():
-        if len(deltas) == 1:  # rows of four processes, untied above tied
+        if len(deltas) == 1:  # rows of four processes, one algorithm above the other
             width = min(4, len(mdps))
             blocks = [mdps[i : i + width] for i in range(0, len(mdps), width)]
             cells = [[(m, a, deltas[0]) for m in block] for block in blocks for a in algorithms]
@@ -63,7 +64,7 @@ def progress(table: pd.DataFrame) -> Figure:
             for axes in row[len(line) :]:
                 axes.set_visible(False)
         what = rf" at $\delta={deltas[0]:g}$ nats" if len(deltas) == 1 else ""
-        legend_above(figure, _handles(updates), 4, f"{SPREAD} over {_starts(updates)} random starts")
+        legend_above(figure, _handles(updates), 4, f"{SPREAD} over random starts: {_each(updates, _starts)}")
         figure.supxlabel("updates", fontsize=8)
         figure.supylabel(rf"normalised return $(\eta-\eta_0)/(\eta^*-\eta_0)${what}", fontsize=8)
     return figure
@@ -76,7 +77,7 @@ def divergence(table: pd.DataFrame) -> Figure:
     deltas = [delta for delta in deltas if delta > 0]
     moving = updates[updates["surrogate_gain"] > SMALLEST * updates["distance"]]
     measures = {"kl_max": r"$\max_s\,\mathrm{KL}\,/\,\delta$", "kl_mean": r"$E_{s\sim d}\,\mathrm{KL}\,/\,\delta$"}
-    quarter = max(1, len(mdps) * _starts(updates) // 4)
+    quarter = {a: max(1, len(mdps) * _starts(updates, a) // 4) for a in algorithms}
     with style():
         if len(deltas) == 1:
             cells = [[(m, a, deltas[0]) for a in algorithms] for m in measures]
@@ -89,7 +90,14 @@ def divergence(table: pd.DataFrame) -> Figure:
                 own = moving[_is(moving, algorithm=algorithm, delta=delta)]
                 for region, look in _looks(updates).items():
                     one = own[own["region"] == region]
-                    band(axes, one["iteration"] + 1, one[measure] / delta, look["color"], look["linestyle"], least=quarter)
+                    band(
+                        axes,
+                        one["iteration"] + 1,
+                        one[measure] / delta,
+                        look["color"],
+                        look["linestyle"],
+                        least=quarter[algorithm],
+                    )
                 axes.axhline(1, color="0.5", linewidth=0.6)
                 axes.set_yscale("log")
                 axes.margins(x=0)
@@ -129,8 +137,8 @@ def gain(table: pd.DataFrame) -> Figure:
             axes.plot(line, line, color="0.3", linewidth=0.8)
             axes.axhline(0, color="0.5", linewidth=0.6)
             kind = ALGORITHMS.get(algorithm, algorithm)
-            axes.set_title(rf"{kind}: $\eta$ falls in {shown['falls'].mean():.1%} of {len(shown)} updates")
-            axes.set_xlabel(r"surrogate gain $(L-\eta_{\rm old})/(\eta^*-\eta_0)$")
+            axes.set_title(f"{kind}\n" rf"$\eta$ falls in {shown['falls'].mean():.1%} of {len(shown)} updates", fontsize=7)
+        figure.supxlabel(r"surrogate gain $(L-\eta_{\rm old})/(\eta^*-\eta_0)$", fontsize=8)
         grid[0].set_ylabel(r"real gain $(\eta_{\rm new}-\eta_{\rm old})/(\eta^*-\eta_0)$")
         marks = [
             swatch(NAMES.get(r, r), linestyle="", marker=rise[r]["marker"], markerfacecolor="none", color=rise[r]["edgecolors"])
@@ -152,11 +160,10 @@ def falls(table: pd.DataFrame) -> Figure:
     _, algorithms, deltas = _values(updates)
     looks: dict[tuple[str, str], dict[str, Any]] = {}
     for (i, region), (j, algorithm) in product(enumerate(_looks(updates)), enumerate(algorithms)):
-        fill = {"markerfacecolor": "white"} if j else {}
-        looks[region, algorithm] = {"color": CYCLE[i], "marker": MARKERS[i], "linestyle": "", "markersize": 4.5, **fill}
-    runs = 0
+        look = {"marker": MARKERS[i], "fillstyle": ("full", "none", "left", "top")[j % 4], "markerfacecoloralt": "white"}
+        looks[region, algorithm] = {"color": CYCLE[i], "linestyle": "", "markersize": 4.5, **look}
     with style():
-        figure = Figure(figsize=(DOUBLE, 2.3))
+        figure = Figure(figsize=(DOUBLE, 2.0 + 0.17 * len(algorithms)))
         grid = figure.subplots(1, 2)
         for position, ((region, algorithm), look) in enumerate(looks.items()):
             for where, delta in enumerate(deltas):
@@ -164,7 +171,6 @@ def falls(table: pd.DataFrame) -> Figure:
                 if own.empty:
                     continue
                 each = own.groupby("run")["falls"]
-                runs = max(runs, each.ngroups)
                 x = where + 0.16 * (position - (len(looks) - 1) / 2)
                 for axes, share in zip(grid, (own["falls"].mean(), each.any().mean()), strict=True):
                     axes.plot([x, x], wilson(share, each.ngroups), color=look["color"], linewidth=1)
@@ -177,25 +183,35 @@ def falls(table: pd.DataFrame) -> Figure:
             axes.set_ylabel(f"share of {name}", fontsize=7)
             axes.grid(axis="x", visible=False)
         marks = [swatch(f"{NAMES.get(r, r)}, {ALGORITHMS.get(a, a)}", **look) for (r, a), look in looks.items()]
-        caption = f"bars: 95 % Wilson intervals, in which each of the {runs} runs behind a point counts as one trial"
-        legend_above(figure, marks, 4, caption)
+        caption = f"bars: 95 % Wilson intervals, in which each run behind a point counts as one trial: {_each(updates, _runs)}"
+        legend_above(figure, marks, len(_looks(updates)), caption)
     return figure
 
 
 def guarantees(table: pd.DataFrame) -> Figure:
-    """Draw what each bound allows the error of the surrogate to be, beside what it is: both as a share of the surrogate gain."""
+    """Draw what each bound allows the error of the surrogate to be, beside what it is: both as a share of the surrogate gain.
+
+    Untied updates are left out where there are others: they never fall, so that no bound is needed.
+    """
     moving = records.moving(table, SMALLEST)
-    tied = moving[moving["algorithm"] == "exact-tied"]
-    shown = tied if len(tied) else moving
+    limited = moving[moving["algorithm"] != "exact"]
+    return promises(limited if len(limited) else moving, "algorithm", ALGORITHMS)
+
+
+def promises(shown: pd.DataFrame, by: str, names: Mapping[str, str]) -> Figure:
+    """Draw the penalties of rows in which L rises, a panel for each delta and value of the column ``by``."""
     shown = shown.assign(ratio=shown["penalty"] / shown["surrogate_gain"], error=shown["gap"].abs() / shown["surrogate_gain"])
     order = list(shown.groupby("claim", observed=True)["ratio"].median().sort_values(ascending=False).index)
-    deltas = sorted(shown["delta"].unique())
+    kinds, deltas = list(shown[by].unique()), sorted(shown["delta"].unique())
+    kept = (shown["penalty"] < shown["surrogate_gain"]).groupby([shown["claim"], shown[by]], observed=True)
+    count, size = kept.sum(), kept.size()
+    groups = [[kind] for kind in kinds] if len(kinds) <= 2 else [kinds]
+    looks = _looks(shown)
     with style():
         figure = Figure(figsize=(DOUBLE, 1.1 + 0.15 * (len(order) + 1)))
-        grid = figure.subplots(1, len(deltas), sharey=True, sharex=True, squeeze=False)[0]
-        looks = _looks(table)
-        for axes, delta in zip(grid, deltas, strict=True):
-            at = shown[shown["delta"] == delta]
+        grid = figure.subplots(1, len(deltas) * len(kinds), sharey=True, sharex=True, squeeze=False)[0]
+        for axes, (kind, delta) in zip(grid, product(kinds, deltas), strict=True):
+            at = shown[_is(shown, **{by: kind}, delta=delta)]
             for position, region in enumerate(looks):
                 own = at[at["region"] == region]
                 fill = {"markerfacecolor": "white"} if position % 2 else {}
@@ -204,19 +220,22 @@ def guarantees(table: pd.DataFrame) -> Figure:
                 _dots(axes, where, series, color=CYCLE[position], marker=MARKERS[position], **fill)
             axes.axvline(1, color="0.3", linewidth=0.8)
             axes.set_xscale("log")
-            axes.set_title(rf"$\delta={delta:g}$ nats", pad=3)
-        share = (shown["penalty"] < shown["surrogate_gain"]).groupby(shown["claim"], observed=True).mean()
-        names = [f"{label(claim)}  {share[claim]:>4.0%}" for claim in order]
-        grid[0].set_yticks(range(len(order) + 1), [*names, r"real error $|\eta_{\rm new}-L|$"], fontsize=6.5)
+            axes.set_title(f"{names.get(kind, kind)}\n" rf"$\delta={delta:g}$ nats", pad=3, fontsize=7)
+        rows = []
+        for claim in order:
+            shares = (sum(count.get((claim, k), 0) for k in g) / sum(size.get((claim, k), 0) for k in g) for g in groups)
+            rows.append(f"{label(claim)}  {' / '.join(f'{share:.0%}' for share in shares)}")
+        grid[0].set_yticks(range(len(order) + 1), [*rows, r"real error $|\eta_{\rm new}-L|$"], fontsize=6.5)
         grid[0].set_ylim(-0.7, len(order) + 0.7)
         figure.supxlabel(r"penalty / surrogate gain $(L-\eta_{\rm old})$", fontsize=8)
         marks = [
             swatch(NAMES.get(r, r), color=CYCLE[i], marker=MARKERS[i], **({"markerfacecolor": "white"} if i % 2 else {}))
             for i, r in enumerate(looks)
         ]
+        each = f": {' / '.join(names.get(kind, kind) for kind in kinds)}" if len(groups) > 1 else ""
         caption = (
-            f"{'tied ' if len(tied) else ''}updates: medians, bars from the 10th to the 90th percentile. Below 1 a bound "
-            "guarantees an improvement;\nbeside its name, the share of updates where it does"
+            "medians, bars from the 10th to the 90th percentile. Below 1 a bound guarantees an improvement;\n"
+            f"beside its name, the share of updates where it does{each}"
         )
         legend_above(figure, marks, 4, caption)
     return figure
@@ -254,6 +273,18 @@ def _is(updates: pd.DataFrame, **values: Any) -> pd.Series:
     return mask
 
 
-def _starts(updates: pd.DataFrame) -> int:
+def _starts(updates: pd.DataFrame, algorithm: str) -> int:
     """Runs behind one median."""
-    return int(updates.groupby(["mdp", "algorithm", "region", "delta"], observed=True)["run"].nunique().max())
+    own = updates[updates["algorithm"] == algorithm]
+    return int(own.groupby(["mdp", "region", "delta"], observed=True)["run"].nunique().max())
+
+
+def _runs(updates: pd.DataFrame, algorithm: str) -> int:
+    """Runs behind one share, over all processes."""
+    own = updates[updates["algorithm"] == algorithm]
+    return int(own.groupby(["region", "delta"], observed=True)["run"].nunique().max())
+
+
+def _each(updates: pd.DataFrame, count: Callable[[pd.DataFrame, str], int]) -> str:
+    """Say a number of each algorithm."""
+    return ", ".join(f"{count(updates, a)} {ALGORITHMS.get(a, a)}" for a in _values(updates)[1])

@@ -37,7 +37,8 @@ def test_arrows(file):
         if package != "studies":
             assert name not in ONLY_IN_STUDIES, f"{file}:{line}: {name} belongs in studies"
         if name == "gymnasium":
-            assert package == "trpo" or file.name == "gym_bridge.py", f"{file}:{line}: gymnasium belongs in gym_bridge and trpo"
+            known = package == "trpo" or file.name == "gym_bridge.py" or "adapters" in file.parts
+            assert known, f"{file}:{line}: gymnasium belongs in gym_bridge, trpo and the adapters"
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -48,7 +49,7 @@ def test_init_files_only_re_export(package):
         assert kinds <= {ast.ImportFrom, ast.Expr}, file
 
 
-def test_the_exact_half_does_not_import_torch_or_pandas():
-    code = "import sys, mdps, bounds, trpo; print(sorted({'torch', 'pandas', 'matplotlib', 'gymnasium'} & set(sys.modules)))"
+def test_what_verifies_does_not_import_torch_or_pandas():
+    code = "import sys, mdps, bounds; print(sorted({'torch', 'pandas', 'matplotlib', 'gymnasium'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -100,8 +100,9 @@ class TRPO:
         See :func:`trpo.policies.make_policy`; the value network has the same hidden layers.
     options
         How a step is computed and accepted.
-    value_iterations
-        Gauss-Newton steps of the values a batch; 0 learns no values.
+    value_iterations, value_damping
+        Gauss-Newton steps of the values a batch, and how cautious they are (:func:`trpo.values.fit_values`); 0 steps learn no
+        values.
     normalise_observations, normalise_rewards
         By running moments, which change between updates only.
     seed
@@ -137,6 +138,7 @@ class TRPO:
         init_log_std: float = 0.0,
         options: StepOptions | None = None,
         value_iterations: int = 2,
+        value_damping: float = 1.0,
         normalise_observations: bool = False,
         normalise_rewards: bool = False,
         seed: int = 0,
@@ -147,7 +149,8 @@ class TRPO:
         self.env = vector_env(env, num_envs)
         self.region: Region | Penalty = region if region is not None else Region("kl", "mean", 0.01)
         self.options = options or StepOptions()
-        self.gamma, self.seed, self.threads, self.value_iterations = gamma, seed, threads, value_iterations
+        self.gamma, self.seed, self.threads = gamma, seed, threads
+        self.value_iterations, self.value_damping = value_iterations, value_damping
         observations, actions = self.env.single_observation_space, self.env.single_action_space
         try:
             place = torch.device(device)
@@ -227,11 +230,13 @@ class TRPO:
         before = flat_parameters(self.policy)
         taken = step(self.policy, sample.batch, self.region, self.options, generator=self.generator)
         coefficient = self.region.coefficient if isinstance(self.region, Penalty) else math.nan
-        if isinstance(self.region, Penalty):
+        if isinstance(self.region, Penalty) and taken.accepted:  # a rejected step says nothing of the coefficient
             self.region = self.region.adapted(taken.kl_max if self.region.reduce == "max" else taken.kl_mean)
         fit = None
         if self.value is not None and sample.targets is not None:
-            fit = fit_values(self.value, sample.batch.inputs, sample.targets, iterations=self.value_iterations)
+            fit = fit_values(
+                self.value, sample.batch.inputs, sample.targets, iterations=self.value_iterations, damping=self.value_damping
+            )
         if self.policy.normaliser is not None:
             self.policy.normaliser.update(self.policy.encode(sample.observations).numpy())
         progress.steps += sample.steps

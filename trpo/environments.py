@@ -6,6 +6,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import TimeLimit
 
 from mdps.gym_bridge import TabularEnv, TabularVectorEnv
 from mdps.mdp import MDP
@@ -13,7 +14,9 @@ from mdps.mdp import MDP
 EnvLike = str | MDP | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 
 
-def vector_env(env: EnvLike, num_envs: int = 8, **make_kwargs: Any) -> VectorEnv[Any, Any, Any]:
+def vector_env(
+    env: EnvLike, num_envs: int = 8, *, max_episode_steps: int | None = None, **make_kwargs: Any
+) -> VectorEnv[Any, Any, Any]:
     """Return copies of an environment, stepped together.
 
     Parameters
@@ -23,6 +26,8 @@ def vector_env(env: EnvLike, num_envs: int = 8, **make_kwargs: Any) -> VectorEnv
         is used as it is, in one copy), or a vector environment, which is returned.
     num_envs
         Copies, where they can be made.
+    max_episode_steps
+        Where episodes are truncated, in place of the environment's own limit; only with an id, an MDP or a ``TabularEnv``.
     make_kwargs
         For ``gymnasium.make_vec``; only with an id.
 
@@ -35,16 +40,25 @@ def vector_env(env: EnvLike, num_envs: int = 8, **make_kwargs: Any) -> VectorEnv
         raise ValueError(f"num_envs is {num_envs}; expected at least 1")
     if make_kwargs and not isinstance(env, str):
         raise ValueError(f"{sorted(make_kwargs)} given together with an environment; they only apply where an id is given")
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise ValueError(f"max_episode_steps is {max_episode_steps}; expected at least 1")
+    if max_episode_steps is not None and isinstance(env, gymnasium.Env | VectorEnv) and not isinstance(env, TabularEnv):
+        raise ValueError(f"max_episode_steps is given together with {env}; wrap that in gymnasium.wrappers.TimeLimit")
     if isinstance(env, VectorEnv):
         return env
     if isinstance(env, MDP | TabularEnv):
-        return TabularVectorEnv(env if isinstance(env, MDP) else env.mdp, num_envs)
+        mdp = env if isinstance(env, MDP) else env.mdp
+        if max_episode_steps is None:
+            return TabularVectorEnv(mdp, num_envs)
+        return SyncVectorEnv([lambda: TimeLimit(TabularEnv(mdp), max_episode_steps)] * num_envs)
     if isinstance(env, gymnasium.Env):
         return SyncVectorEnv([lambda: env])
     if not isinstance(env, str):
         raise ValueError(f"env is {env!r}; expected an id, an MDP, an environment or a vector environment")
     try:
-        own = gymnasium.spec(env).vector_entry_point is not None and not make_kwargs
+        if max_episode_steps is not None:
+            make_kwargs["max_episode_steps"] = max_episode_steps
+        own = gymnasium.spec(env).vector_entry_point is not None and set(make_kwargs) <= {"max_episode_steps"}
         return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point" if own else "sync", **make_kwargs)
     except (gymnasium.error.Error, TypeError) as error:
         raise ValueError(f"gymnasium cannot make {env!r}: {error}") from error

@@ -193,7 +193,11 @@ def _by_hand(layers: list[_Layer], theta: Tensor, inputs: Tensor, extra: int) ->
         for k in reversed(range(len(layers))):
             slope = slopes[k]
             back = back if slope is None else back * slope
-            torch.mm(back.T, entering[k], out=into[k][1])
+            weight, a = into[k][1], entering[k]
+            if weight.shape[1] < weight.shape[0]:  # the order of a thin product matters much to its speed
+                weight.copy_(torch.mm(a.T, back).T)
+            else:
+                torch.mm(back.T, a, out=weight)
             bias = into[k][2]
             if bias is not None:
                 torch.sum(back, 0, out=bias)

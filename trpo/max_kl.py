@@ -32,7 +32,7 @@ from trpo.linearise import Linearised
 
 POWERS = (8, 1024)
 """Power of the mean that the first round ends at, doubled in every round, and the largest."""
-DEPENDENT = 1 / 6
+DEPENDENT = 1 / 3
 """Unit vectors of which no more than (rounding unit)^DEPENDENT is outside the span stay out: what is left of their rows is not
 exact enough. If it is missed it comes back, at full precision, as the first vector of the next round."""
 NEGLIGIBLE = 1e-5
@@ -69,7 +69,7 @@ def max_kl_direction(
     *,
     curvature: Curvature = "fisher",
     damping: float = 1e-2,
-    rounds: int = 4,
+    rounds: int = 3,
     cg_iterations: int = 10,
     tolerance: float = 1e-2,
 ) -> MaxKL:

@@ -75,14 +75,14 @@ class StepOptions:
     curvature: Curvature = "fisher"
     fraction: float = 1.0
     """Share of the states that the curvature is computed on; the paper takes 0.1."""
-    damping: float = 1e-2
+    damping: float = 0.1
     cg_iterations: int = 10
     cg_tolerance: float = 1e-10
     step_size: float = 1.0
     """Length of the natural gradient where the region has measure "none" (eq. 17: 1/lambda)."""
     line_search: LineSearch | None = field(default_factory=LineSearch)
     """None accepts the full step, whatever it does, so long as all numbers are finite."""
-    max_kl_rounds: int = 4
+    max_kl_rounds: int = 3
     """Rounds of reweighting in the max-KL program: more come nearer its optimum and cost more."""
 
     def __post_init__(self) -> None:

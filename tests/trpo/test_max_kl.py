@@ -46,7 +46,7 @@ def problem(action="categorical", states=200, features=4, hidden=(8,), seed=0, d
         if action == "gaussian":
             noise = torch.randn(states, 2, generator=generator, dtype=torch.float64)
         a = policy.family.sample(z, noise)[:, None]
-        log_q = policy.family.log_prob(z, a)
+        log_q = policy.family.log_prob(z, a) + 0.5 * torch.randn(states, 1, generator=generator, dtype=torch.float64)
     weights = torch.rand(states, generator=generator, dtype=torch.float64) * (torch.arange(states) % 10 > 0)
     if states == 1:
         weights = torch.ones(1, dtype=torch.float64)
@@ -144,3 +144,121 @@ def test_a_short_run_lies_between_the_rescaling_and_its_bound(seed, dtype):
     assert bounds == sorted(bounds, reverse=True)
     assert gains[4] > 1.3 * gains[0]
     assert gains[4] > 0.75 * best
+
+
+def test_one_state_has_a_closed_form():
+    policy, batch = problem(states=1)
+    model, family, batch, g = parts(policy, batch)
+    rows = dense_root(policy, batch)[0]
+    inverse = np.linalg.solve(rows.T @ rows + 0.01 * np.eye(len(g)), g.numpy())
+    best = math.sqrt(2 * DELTA * (g.numpy() @ inverse))
+    found = max_kl_direction(model, family, batch, g, DELTA)
+    assert found.gain == pytest.approx(best, rel=1e-9)
+    assert found.bound == pytest.approx(best, rel=1e-9)
+    np.testing.assert_allclose(found.x.numpy(), inverse * 2 * DELTA / best, rtol=1e-6, atol=1e-12)
+
+
+def test_x_grows_with_the_root_of_delta_and_shrinks_to_nothing():
+    given = parts(*problem())
+    one, four, none = (max_kl_direction(*given, delta) for delta in (DELTA, 4 * DELTA, 0.0))
+    np.testing.assert_allclose(four.x.numpy(), 2 * one.x.numpy(), rtol=1e-12)
+    assert (four.gain, four.bound) == (pytest.approx(2 * one.gain), pytest.approx(2 * one.bound))
+    assert not none.x.any()
+    assert (none.gain, none.bound) == (0, 0)
+
+
+def test_the_same_input_gives_the_same_bits():
+    given = parts(*problem(dtype=torch.float32))
+    assert torch.equal(max_kl_direction(*given, DELTA).x, max_kl_direction(*given, DELTA).x)
+
+
+def test_no_gradient_no_direction_and_a_nan_is_not_hidden():
+    model, family, batch, g = parts(*problem())
+    still = max_kl_direction(model, family, batch, torch.zeros_like(g), DELTA)
+    assert not still.x.any()
+    assert (still.gain, still.bound, still.gap) == (0, 0, 0)
+    assert max_kl_direction(model, family, batch, g * math.nan, DELTA).x.isnan().all()
+
+
+def test_rounds_0_is_the_rescaled_mean_kl_direction():
+    model, family, batch, g = parts(*problem())
+    solution = conjugate_gradients(matrix("fisher", model, family, batch, 0.01), g, iterations=10, smallest=0.01)
+    found = max_kl_direction(model, family, batch, g, DELTA, rounds=0)
+    torch.testing.assert_close(found.x / found.x.norm(), solution.x / solution.x.norm())
+    assert found.bound == pytest.approx(math.sqrt(2 * DELTA * solution.energy_bound))
+
+
+def test_identity_is_the_gradient_of_the_right_length():
+    model, family, batch, g = parts(*problem())
+    found = max_kl_direction(model, family, batch, g, DELTA, curvature="identity")
+    torch.testing.assert_close(found.x, g * math.sqrt(2 * DELTA) / g.norm())
+    assert found.gap == 0
+
+
+def test_states_of_no_weight_are_no_constraint():
+    policy, batch = problem()
+    inputs = batch.inputs.clone()
+    inputs[batch.weights == 0] *= 3
+    loud = Batch(inputs, batch.actions, batch.log_q, batch.advantages, batch.weights)
+    heard = max_kl_direction(*parts(policy, batch.rows(batch.weights.nonzero().squeeze(1))), DELTA)
+    torch.testing.assert_close(max_kl_direction(*parts(policy, loud), DELTA).x, heard.x, rtol=1e-6, atol=1e-9)
+
+
+def test_without_damping_there_is_a_direction_but_no_bound():
+    found = max_kl_direction(*parts(*problem(features=3, hidden=())), DELTA, damping=0.0)
+    assert found.gain > 0
+    assert math.isinf(found.bound)
+
+
+@pytest.mark.parametrize("fields", [{"rounds": -1}, {"curvature": "hessian"}])
+def test_what_cannot_be_is_refused(fields):
+    with pytest.raises(ValueError, match=f"{next(iter(fields))} is"):
+        max_kl_direction(*parts(*problem()), DELTA, **fields)
+
+
+@pytest.mark.parametrize("delta", [1e-4, 0.01, 0.3])
+@pytest.mark.parametrize("std", ["free", "state"])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_step_stays_within_delta_in_every_state(action, std, delta):
+    taken = 0
+    for seed in range(8):
+        dtype = torch.float64 if seed % 2 else torch.float32
+        policy, batch = problem(action, 120, seed=seed, dtype=dtype, std=std, wild=0.3)
+        with torch.no_grad():
+            old = policy(batch.inputs)
+            before = batch.gain(policy.family, old)
+            done = step(policy, batch, Region("kl", "max", delta), StepOptions(curvature="empirical" if seed == 7 else "fisher"))
+            new = policy(batch.inputs)
+        largest = float(policy.family.kl(old, new)[batch.weights > 0].max())
+        assert largest <= delta
+        assert done.kl_max == pytest.approx(largest, rel=1e-3, abs=1e-12)
+        assert done.gain_predicted <= done.bound * (1 + 1e-5)
+        if done.accepted:
+            assert batch.gain(policy.family, new) > before
+        taken += done.accepted
+    assert taken >= 6
+
+
+def test_a_small_step_is_as_long_as_the_model_says():
+    """The twin of the test above: KL/delta tends to 1 with delta, so the constraint is not met by short steps."""
+    policy, batch = problem(dtype=torch.float64)
+    done = step(policy, batch, Region("kl", "max", 1e-8), StepOptions(damping=1e-8))
+    assert 0.6 < done.kl_max / 1e-8 <= 1
+
+
+def test_other_networks_take_the_same_step():
+    """A module that is no chain goes through torch.func."""
+    policy, batch = problem(dtype=torch.float64)
+    first = max_kl_direction(*parts(policy, batch), DELTA)
+
+    class Wrapped(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return self.inner(x)
+
+    model = linearise(Wrapped(policy.network), batch.inputs)
+    g = model.vjp(batch.gradient(policy.family, model.outputs))
+    torch.testing.assert_close(max_kl_direction(model, policy.family, batch, g, DELTA).x, first.x, rtol=1e-5, atol=1e-8)

@@ -11,7 +11,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, TransformObservation
 
 from mdps.families import garnet
-from mdps.gym_bridge import TabularEnv, TabularVectorEnv
+from mdps.gym_bridge import TabularEnv, TabularVectorEnv, from_gymnasium
 from trpo.samplers.restore import CannotRestore, check_restores, restore_state, save_state
 
 MDP = garnet(6, 3, 3, gamma=0.9, seed=0)
@@ -47,7 +47,9 @@ SINGLE = {
 }
 MUJOCO = ["Hopper-v5", "Ant-v5", "Humanoid-v5", "HalfCheetah-v5", "Walker2d-v5", "Swimmer-v5", "HumanoidStandup-v5"]
 MUJOCO += ["InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Reacher-v5", "Pusher-v5"]
+ENDS = from_gymnasium("FrozenLake-v1", gamma=0.9)
 VECTOR = {
+    "tabular that ends": lambda: TabularVectorEnv(ENDS, 20),
     "tabular": lambda: TabularVectorEnv(MDP, 4),
     "cartpole": lambda: gymnasium.make_vec("CartPole-v1", 3, vectorization_mode="vector_entry_point"),
     "sync": lambda: SyncVectorEnv([registered("FrozenLake-v1", max_episode_steps=9)] * 3),
@@ -174,6 +176,16 @@ class Hidden(Counter):
 def test_a_pure_python_environment_is_copied_whole():
     env = Counter([0])
     check_restores(env)
+
+
+def test_what_came_after_the_state_goes():
+    """RecordEpisodeStatistics counts in attributes that its first reset makes; an environment may test for its own."""
+    env = Counter([0])
+    env.reset()
+    state = save_state(env)
+    env.later = 1
+    restore_state(env, state)
+    assert not hasattr(env, "later")
 
 
 def test_hidden_state_is_seen_by_the_replay():

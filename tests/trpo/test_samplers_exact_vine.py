@@ -1,8 +1,8 @@
 """Exact batches against closed forms and finite differences; vine against exact batches.
 
-The z tests: of B independent batches, z = (mean - exact)/(standard error), one for every one of C numbers. Were the estimate without
-bias, P(max |z| > 5) <= 2 C P(N(0,1) > 5) = 6e-7 C < 1e-4 for the C <= 40 here; seeds are fixed, so a pass stays one. Each has
-a twin with a bias, which must exceed the same bound.
+The z tests: of B independent batches, z = (mean - exact)/(standard error), one for each of C numbers. Were the estimate without
+bias, P(max |z| > 5) <= 2 C P(N(0,1) > 5) = 6e-7 C < 1e-4 for the C <= 40 here, nearly; seeds are fixed, so a pass stays one.
+Each has a twin with a bias, which must exceed the same bound.
 """
 
 import functools
@@ -272,23 +272,22 @@ BIASED = {
 }
 
 
-@pytest.mark.parametrize("name", UNBIASED)
-@pytest.mark.parametrize("mdp", [MDP5, ENDS], ids=["garnet", "ends"])
+@pytest.mark.parametrize(("mdp", "name"), [*((MDP5, name) for name in UNBIASED), (ENDS, "uniform"), (ENDS, "all")])
 def test_vine_has_no_bias(mdp, name):
     """What gamma^40 = 1e-4 cuts off is far below the standard errors."""
-    assert np.abs(z_scores(mdp, 120, lambda: Vine(TabularEnv(mdp), **GOOD | UNBIASED[name]))).max() < BOUND
+    assert np.abs(z_scores(mdp, 80, lambda: Vine(TabularEnv(mdp), **GOOD | UNBIASED[name]))).max() < BOUND
 
 
 @pytest.mark.parametrize("name", BIASED)
 def test_biased_vines_are_seen_to_be(name):
-    assert np.abs(z_scores(MDP5, 200, lambda: Vine(TabularEnv(MDP5), **GOOD | BIASED[name]))).max() > BOUND
+    assert np.abs(z_scores(MDP5, 120, lambda: Vine(TabularEnv(MDP5), **GOOD | BIASED[name]))).max() > BOUND
 
 
 def test_self_normalised_weights_are_consistent_and_the_papers_are_not():
     """With so many actions a state the bias of the former is gone, that of the latter stays. q = policy makes both the same."""
     many = GOOD | {"rollouts": 100, "states": 20, "self_normalised": True, "q": "uniform"}
-    right = np.abs(z_scores(MDP5, 50, lambda: Vine(TabularEnv(MDP5), **many))).max()
-    wrong = np.abs(z_scores(MDP5, 50, lambda: Vine(TabularEnv(MDP5), **many | {"weights": "paper"}))).max()
+    right = np.abs(z_scores(MDP5, 30, lambda: Vine(TabularEnv(MDP5), **many))).max()
+    wrong = np.abs(z_scores(MDP5, 30, lambda: Vine(TabularEnv(MDP5), **many | {"weights": "paper"}))).max()
     assert right < BOUND < wrong
     policy = tabular(MDP5)
     same = [
@@ -332,6 +331,17 @@ def test_rollouts_estimate_Q_and_share_noise_where_they_should(world):
         assert not found[at == 2].any()
         assert np.array_equal(found[:, 1], found[:, 2]) == common
     assert found[at != 2].std() > 0
+
+
+def test_the_environments_noise_is_shared_only_where_it_should_be():
+    """Here actions change nothing: whatever differs between rollouts is the environment's noise."""
+    coin = MDP(P=np.full((2, 2, 2), 0.5), R=[[0, 0], [1, 1]], rho0=[0.5, 0.5], gamma=0.8)
+    policy, rng = tabular(coin), np.random.default_rng(0)
+    for played in (Tables(coin), Simulator([TabularEnv(coin)])):
+        trunk = played.trunk(policy, Plan(2, 5, 20, 1.0), rng)
+        for common in (True, False):
+            found, _ = played.rollouts(policy, trunk.places, torch.zeros(20, 2, 1).long(), Rolls(20, 0.8, common), rng)
+            assert np.array_equal(found[:, 0], found[:, 1]) == common
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -398,6 +408,19 @@ def test_a_time_limit_cuts_no_rollout_short():
     assert vine.collect(policy, None).steps == 3 * 12 + 40 * 30
 
 
+def test_q_is_what_it_says():
+    """Batch.log_q is log of M q(a): A = 3 actions, M = 3 rollouts; all actions once have q = 1."""
+    policy = tabular(MDP5)
+    batch = Vine(TabularEnv(MDP5), **GOOD | {"q": "uniform", "states": 1000}).collect(policy, None).batch
+    np.testing.assert_allclose(batch.log_q.numpy(), np.log(3 / 3), atol=1e-15)
+    share = np.bincount(batch.actions.ravel().numpy()) / 3000
+    assert np.abs(share - 1 / 3).max() < BOUND * np.sqrt(2 / 9 / 3000)
+    drawn = Vine(TabularEnv(MDP5), **GOOD | {"q": "policy"}).collect(policy, None).batch
+    pi = tabulate(policy, MDP5)[drawn.inputs.argmax(1).numpy()[:, None], drawn.actions[..., 0].numpy()]
+    np.testing.assert_allclose(drawn.log_q.exp().numpy(), 3 * pi, rtol=1e-12)
+    assert not Vine(TabularEnv(MDP5), **GOOD | {"q": "all"}).collect(policy, None).batch.log_q.any()
+
+
 def test_common_random_numbers_lower_the_variance():
     """Where the noise is the environment's, differences of Q are what remains."""
     policy = tabular(MDP5)
@@ -434,12 +457,10 @@ def test_what_is_wrong_is_said():
             super().__init__(mdp)
             self.file = open(__file__)  # noqa: SIM115
 
+    locked = Locked(MDP5)
     with pytest.raises(CannotRestore, match=r"Locked\.file is TextIOWrapper"):
-        locked = Locked(MDP5)
-        try:
-            Vine(locked)
-        finally:
-            locked.file.close()
+        Vine(locked)
+    locked.file.close()
 
 
 def test_a_frozen_lake_has_its_table():

@@ -143,7 +143,7 @@ def test_the_direction_of_the_kl_divergence_decides():
         options = StepOptions(damping=0.0 if region.reduce == "mean" else 1e-9, cg_iterations=20, line_search=None)
         policy, batch = shrinking_gaussian()
         full = step(policy, batch, region, options)
-        x = -float(policy.log_std)
+        x = -policy.log_std.item()
         assert x == pytest.approx(math.sqrt(delta), rel=1e-3)  # half of x' 2 x is delta
         assert full.kl_mean == pytest.approx((math.exp(2 * x) - 1 - 2 * x) / 2, rel=1e-9)
         assert full.kl_reverse_mean == pytest.approx((math.exp(-2 * x) - 1 + 2 * x) / 2, rel=1e-9)
@@ -401,7 +401,7 @@ def test_backtracking_shrinks_by_the_given_factor():
     policy, batch = shrinking_gaussian()
     options = StepOptions(damping=1e-9, line_search=LineSearch(shrink=0.9))
     what = step(policy, batch, Region("kl", "mean", 0.04), options)
-    x = -float(policy.log_std)
+    x = -policy.log_std.item()
     assert x == pytest.approx(0.2 * 0.9**what.backtracks, rel=1e-6)
     beyond = x / 0.9
     assert (math.exp(2 * beyond) - 1 - 2 * beyond) / 2 > 0.04  # the attempt before was outside

@@ -73,7 +73,8 @@ class Walker:
         self.mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
         if self.mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
             raise ValueError(f"{env} has the autoreset mode {self.mode}; expected NEXT_STEP or SAME_STEP")
-        self.env, self.seed = env, seed
+        self.env = env
+        self.seed = int(np.random.SeedSequence(seed).generate_state(1)[0])  # copies take the next ones: runs 0 and 1 share none
         self.rng = np.random.default_rng(seed)
         self._observation: NDArray[Any] | None = None
 
@@ -108,14 +109,19 @@ class Walker:
         t = 0
         while t < steps if steps is not None else bool((finished < (episodes or 1)).any()):
             valid = ~self._ended if episodes is None else ~self._ended & (finished < episodes)
-            z = outputs(policy.inputs(self._observation))
+            try:
+                inputs = policy.inputs(self._observation)
+            except ValueError as error:
+                raise ValueError(f"{self.env}, step {t}, a row for each copy: {error}; nothing was updated") from None
+            z = outputs(inputs)
             action = family.sample(z, family.noise(count, self.rng))
             observation, reward, terminated, truncated, info = self.env.step(as_env_actions(space, action))
             if not np.isfinite(reward).all():
                 bad = int(np.flatnonzero(~np.isfinite(reward))[0])
                 raise ValueError(f"{self.env} gave the reward {reward[bad]} in copy {bad} at step {t}; nothing was updated")
             reward = np.where(self._ended, 0.0, reward)
-            for name, row in zip(rows, (self._observation, action, reward, np.array(terminated), np.array(truncated), valid, self._age), strict=True):
+            terminated, truncated = np.array(terminated), np.array(truncated)  # some environments write into the same again
+            for name, row in zip(rows, (self._observation, action, reward, terminated, truncated, valid, self._age), strict=True):
                 rows[name].append(row)
             ended = terminated | truncated
             self._age = np.where(self._ended, 0, self._age + 1)
@@ -159,7 +165,7 @@ class Walker:
         return {"rng": self.rng.bit_generator.state, "own": own, "env": env}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what ``state`` returned. New episodes begin, with a warning, in environments of another kind or number."""
+        """Continue from what ``state`` returned; in environments of another kind or number begin new episodes, with a warning."""
         self.rng.bit_generator.state = state["rng"]
         own = state["own"]
         if not own:
