@@ -60,7 +60,7 @@ def run(
     region: Mapping[str, Region],
     seed: int = 0,
     iterations: int = 8,
-    starts: int = 8,
+    starts: int = 6,
     cells: Mapping[str, Sequence[Curvature]] | None = None,
     policy: Kind = "mlp",
     hidden: Sequence[int] = (64, 64),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -297,10 +297,9 @@ class TRPO:
             raise ValueError(f"learn() got {given or 'no end'}; expected total_steps, updates or episodes, none below 0")
         if updates is None and isinstance(self.sampler, Exact):
             raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")
-        writer = _writer(tensorboard)
         main = next(iter(given))
         bar = tqdm(total=given[main], initial=self._done(main), unit=main.removeprefix("total_")[:-1], disable=not progress)
-        with _threads(self.threads), bar:
+        with _threads(self.threads), _writer(tensorboard) as writer, bar:
             while all(self._done(name) < end for name, end in given.items()):
                 update = self.update()
                 record = update.iteration
@@ -315,8 +314,6 @@ class TRPO:
                     self.save(checkpoint)
                 if not going:
                     break
-        if writer is not None:
-            writer.close()
         if checkpoint is not None:
             self.save(checkpoint)
         return self
@@ -410,9 +407,9 @@ class TRPO:
 
 
 def _writer(folder: str | Path | None) -> Any:
-    """TensorBoard's writer for a folder."""
+    """TensorBoard's writer for a folder, or none, to be closed in the end."""
     if folder is None:
-        return None
+        return nullcontext()
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

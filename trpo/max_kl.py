@@ -110,10 +110,11 @@ def max_kl_direction(
     check_curvature(curvature)
     if rounds < 0:
         raise ValueError(f"rounds is {rounds}; expected an integer >= 0")
-    g, radius = gradient.double(), math.sqrt(2 * delta)
-    norm = float(g.norm())
+    norm, radius = float(gradient.double().norm()), math.sqrt(2 * delta)
     if norm == 0 or curvature == "identity" or not math.isfinite(norm):
         return MaxKL(gradient * (radius / norm if norm else 0.0), radius * norm, radius * norm, 0.0, 0, 0)
+    gradient = (gradient.double() / norm).to(gradient)  # whose products underflow no more than a large one's
+    g = gradient.double()
 
     live = (batch.weights > 0).nonzero().squeeze(1)
     through, root = metric(curvature, family, model.outputs, batch), _root(curvature, family, model.outputs, batch)
@@ -139,13 +140,19 @@ def max_kl_direction(
         seen.clear()
         solution = conjugate_gradients(product(w), rest, iterations=cg_iterations, smallest=damping)
         iterations += solution.iterations
-        residual = solution.residual * float(rest.double().norm()) / norm
+        residual = solution.residual * float(rest.double().norm())
         # with rest = g - F start:  g'F^-1 g = start'(g + rest) + rest'F^-1 rest
         bound = min(bound, math.sqrt(max(0.0, float(start.double().dot(g + rest)) + solution.energy_bound)))
         if span is None:
             best = feasible(solution.x)
             if rounds == 0 or solution.iterations == 0 or not math.isfinite(best[0] + solution.residual):
                 break
+            if 1.5 / float(batch.weights.square().sum()) < len(live):  # rare states bind no less: add a solve that sees them
+                equal = (batch.weights > 0).to(w) / len(live)
+                second = conjugate_gradients(product(equal), gradient, iterations=cg_iterations, smallest=damping)
+                iterations += second.iterations
+                bound = min(bound, math.sqrt(second.energy_bound))
+                best = max(best, feasible(second.x), key=lambda pair: pair[0])
         if seen:
             span = _extend(span, torch.stack([v for v, _ in seen]), torch.stack([rows for _, rows in seen]), damping)
         assert span is not None
@@ -161,7 +168,7 @@ def max_kl_direction(
         image = product(w)(start)
         scale = float(g.dot(start.double())) / float(start.double().dot(image.double()))
         start, rest = start * scale, gradient - image * scale
-    return MaxKL(best[1] * radius, best[0] * radius, bound * radius, residual, iterations, done)
+    return MaxKL(best[1] * radius, best[0] * radius * norm, bound * radius * norm, residual, iterations, done)
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,7 @@ class _Span:
 def _extend(span: _Span | None, directions: Tensor, rows: Tensor, damping: float) -> _Span:
     """Add directions [m,P] with their rows [m,N,R], as far as they leave the span. Those that it has keep their places."""
     length = directions.norm(dim=1)
+    directions, rows, length = directions[length > 0], rows[length > 0], length[length > 0]
     directions, rows = directions / length[:, None], rows / length[:, None, None]
     if span is not None:
         for _ in range(2):  # the second time takes what rounding left the first time

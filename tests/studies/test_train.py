@@ -166,7 +166,7 @@ train.run(*WORLDS[{world!r}], MEAN, LEARNER, seeds=2, steps={steps}, checkpoints
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_a_run_that_is_killed_ends_with_the_table_it_would_have_had(world, tmp_path):
+def test_a_run_that_is_killed_ends_with_the_table_it_would_have_had(world, tmp_path, caplog):
     if world == "hopper" and importlib.util.find_spec("mujoco") is None:
         pytest.skip("needs mujoco")
     steps = 3000
@@ -175,7 +175,9 @@ def test_a_run_that_is_killed_ends_with_the_table_it_would_have_had(world, tmp_p
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     env, policy = WORLDS[world]
     assert len(TRPO.load(tmp_path / "mean_kl-1.pt", train.make_world(env)[1]).history) == 10  # four updates are lost
+    caplog.set_level("INFO", logger="studies")
     resumed = train.run(env, policy, MEAN, LEARNER, seeds=2, steps=steps, checkpoints=tmp_path)
+    assert [seed for seed in (0, 1) if f"seed {seed}: continues after" in caplog.text] == [0, 1]
     whole = train.run(env, policy, MEAN, LEARNER, seeds=2, steps=steps)
     pd.testing.assert_frame_equal(resumed, whole, check_exact=True)
 

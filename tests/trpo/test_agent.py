@@ -168,6 +168,13 @@ def test_an_adaptive_penalty_follows_its_rule():
     assert rows(TRPO("CartPole-v1", **SMALL).learn(updates=1))["coefficient"].isna().all()
 
 
+def test_a_penalty_stays_as_it_is_where_there_was_no_step():
+    still = MDP(MIXED.P, np.zeros((5, 2)), MIXED.rho0, 0.9)
+    agent = TRPO(still, policy="tabular", sampler="exact", region=Penalty(0.1, target=0.01)).learn(updates=3)
+    assert rows(agent)["reason"].tolist() == ["no gradient"] * 3
+    assert rows(agent)["coefficient"].tolist() == [0.1] * 3
+
+
 def test_the_same_seed_has_the_same_history_and_another_has_not():
     one, two, other = (TRPO("CartPole-v1", seed=seed, **SMALL).learn(updates=3) for seed in (4, 4, 5))
     same(one, two)
@@ -227,11 +234,12 @@ def test_a_loaded_agent_goes_on_as_if_it_had_never_stopped(case, tmp_path):
 
 def test_a_loaded_agent_predicts_in_any_environment_with_its_spaces(tmp_path):
     agent = TRPO("CartPole-v1", normalise_observations=True, **SMALL).learn(updates=2)
+    agent.predict(np.zeros((3, 4), np.float32))  # so that its random numbers are not the first
     agent.save(tmp_path / "agent.pt")
     with pytest.warns(UserWarning, match="new episodes begin"):
         other = TRPO.load(tmp_path / "agent.pt", gymnasium.make("CartPole-v1"))
     shown = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    for deterministic in (True, False):
+    for deterministic in (True, *[False] * 5):
         assert np.array_equal(agent.predict(shown, deterministic), other.predict(shown, deterministic))
     assert len(other.learn(updates=3).history) == 3
 
