@@ -8,6 +8,7 @@ column        meaning
 study         "throughput_agent"
 quantity      "training": environment steps a second, sampling and all updates included, over ``steps`` of them.
               "policy update": one update of the policy alone, "full update": with the values, from data already collected
+fraction      share of the states that our curvature is computed on; sb3-contrib takes all
 env           environment id
 samples       states a batch, N
 agent         "ours" or "sb3"
@@ -38,6 +39,7 @@ from studies.throughput_agent_figures import ratios as plot_ratios
 from trpo.agent import TRPO
 from trpo.region import Region
 from trpo.step import StepOptions, step
+from trpo.threads import threads as threads_of_torch
 from trpo.values import fit_values
 
 Timed = dict[str, Callable[[], float]]
@@ -49,7 +51,7 @@ def run(
     steps: int = 20480,
     repeats: int = 3,
     delta: float = 0.01,
-    fraction: float = 1.0,
+    fractions: Sequence[float] = (1.0, 0.25),
     seed: int = 0,
     threads: int = 1,
 ) -> pd.DataFrame:
@@ -65,8 +67,8 @@ def run(
         Environment steps of one training, and turns.
     delta
         Radius of the trust region, nats.
-    fraction
-        Share of the batch that our curvature is computed on where an update alone is timed. (sb3-contrib takes it all.)
+    fractions
+        Shares of the batch that our curvature is computed on where an update alone is timed. (sb3-contrib takes it all.)
     seed
         For both.
     threads
@@ -79,16 +81,17 @@ def run(
     """
     theirs = _theirs()
     rows = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        tasks: list[tuple[str, str, int, Timed]] = []
+    with threads_of_torch(threads):
+        tasks: list[tuple[str, str, int, float, Timed]] = []
         for env, settings in envs.items():
-            tasks.append(("training", env, steps, _training(theirs, env, dict(settings), steps, delta, seed, threads)))
+            share = float(settings.get("fraction", 1.0))
+            tasks.append(("training", env, 2048, share, _training(theirs, env, dict(settings), steps, delta, seed, threads)))
         for n in updates:
             for quantity in ("policy update", "full update"):
-                tasks.append((quantity, "CartPole-v1", n, _updates(theirs, quantity, n, delta, fraction, seed, threads)))
-        for quantity, env, samples, timed in tqdm(tasks, desc="throughput_agent", disable=None):
+                for share in fractions:
+                    timed = _updates(theirs, quantity, n, delta, share, seed, threads)
+                    tasks.append((quantity, "CartPole-v1", n, share, timed))
+        for quantity, env, samples, share, timed in tqdm(tasks, desc="throughput_agent", disable=None):
             for repeat in range(repeats):
                 for agent, measure in timed.items():
                     seconds = measure()
@@ -98,21 +101,20 @@ def run(
                             "study": "throughput_agent",
                             "quantity": quantity,
                             "env": env,
-                            "samples": 2048 if quantity == "training" else samples,
+                            "samples": samples,
+                            "fraction": share,
                             "agent": agent,
                             "repeat": repeat,
                             "seconds": seconds,
                             "rate": rate,
                         }
                     )
-    finally:
-        torch.set_num_threads(before)
     return pd.DataFrame(rows)
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a quantity: the median rate of each agent, and the ratio of ours to theirs, with its least and most."""
-    keys = ["quantity", "env", "samples"]
+    keys = ["quantity", "env", "samples", "fraction"]
     wide = table.pivot_table(index=[*keys, "repeat"], columns="agent", values="rate", sort=False)
     ratio = wide["ours"] / wide["sb3"]
     grouped = ratio.groupby(keys, sort=False)
@@ -181,7 +183,7 @@ def _updates(theirs: Any, quantity: str, n: int, delta: float, fraction: float, 
         def work() -> None:
             step(policy, sample.batch, region, options, generator=generator.manual_seed(seed))
             if full:
-                fit_values(value, sample.batch.inputs, sample.targets)
+                fit_values(value, sample.batch.inputs, sample.targets, fraction=fraction, generator=generator)
 
         return _seconds(work)
 

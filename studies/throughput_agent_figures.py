@@ -16,7 +16,7 @@ def figures(table: pd.DataFrame) -> dict[str, Figure]:
 
 def ratios(table: pd.DataFrame) -> Figure:
     """Draw our speed over sb3-contrib's for every quantity: a bar at the median, a point a turn."""
-    keys = ["quantity", "env", "samples"]
+    keys = ["quantity", "env", "samples", "fraction"]
     wide = table.pivot_table(index=[*keys, "repeat"], columns="agent", values="rate", sort=False)
     groups = list((wide["ours"] / wide["sb3"]).groupby(keys, sort=False))
     with style():
@@ -27,7 +27,7 @@ def ratios(table: pd.DataFrame) -> Figure:
             axes.plot(values, np.full(len(values), row), "|", color=BLACK, markersize=9, zorder=3)
             axes.annotate(f"{values.median():.1f}", (values.max(), row), (6, 0), textcoords="offset points", va="center")
         axes.axvline(1, color=BLACK, linewidth=0.8, linestyle=":", zorder=2)
-        names = [f"{quantity}, {env}" + ("" if quantity == "training" else f", N={n:,}") for (quantity, env, n), _ in groups]
+        names = [f"{quantity}, {env}, N={n:,}, curvature on {share:.0%}" for (quantity, env, n, share), _ in groups]
         axes.set_yticks(range(len(groups)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.12 * max(float(values.max()) for _, values in groups))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from trpo.samplers.paths import as_env_actions
 from trpo.samplers.sample import Sample, Sampler
 from trpo.samplers.single_path import Estimator, SinglePath
 from trpo.step import Step, StepOptions, step
+from trpo.threads import threads as threads_of_torch
 from trpo.values import Fit, ValueFunction, fit_values
 
 LAST = 100
@@ -235,7 +236,13 @@ class TRPO:
         fit = None
         if self.value is not None and sample.targets is not None:
             fit = fit_values(
-                self.value, sample.batch.inputs, sample.targets, iterations=self.value_iterations, damping=self.value_damping
+                self.value,
+                sample.batch.inputs,
+                sample.targets,
+                iterations=self.value_iterations,
+                damping=self.value_damping,
+                fraction=self.options.fraction,
+                generator=self.generator,
             )
         if self.policy.normaliser is not None:
             self.policy.normaliser.update(self.policy.encode(sample.observations).numpy())
@@ -299,7 +306,7 @@ class TRPO:
             raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")
         main = next(iter(given))
         bar = tqdm(total=given[main], initial=self._done(main), unit=main.removeprefix("total_")[:-1], disable=not progress)
-        with _threads(self.threads), _writer(tensorboard) as writer, bar:
+        with threads_of_torch(self.threads), _writer(tensorboard) as writer, bar:
             while all(self._done(name) < end for name, end in given.items()):
                 update = self.update()
                 record = update.iteration
@@ -415,14 +422,3 @@ def _writer(folder: str | Path | None) -> Any:
     except ImportError as error:
         raise ImportError("tensorboard=... needs the package tensorboard: pip install tensorboard") from error
     return SummaryWriter(str(folder))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of torch's threads, and put it back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

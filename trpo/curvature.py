@@ -13,18 +13,16 @@ curvature       M_n, in the parameters z of the law at state n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from trpo.batch import Batch
-from trpo.distributions import Distribution
+from trpo.distributions import Distribution, Product
 from trpo.linearise import Linearised
 
 Curvature = Literal["fisher", "empirical", "identity"]
-Product = Callable[[Tensor], Tensor]
 
 
 def check_curvature(curvature: str) -> None:
@@ -36,7 +34,7 @@ def check_curvature(curvature: str) -> None:
 def metric(curvature: Curvature, family: Distribution, z: Tensor, batch: Batch) -> Product:
     """Return v -> M v for rows [N,K]; for ``"fisher"`` or ``"empirical"``."""
     if curvature == "fisher":
-        return lambda v: family.fisher(z, v)
+        return family.fisher(z)
     score = family.score(z, batch.actions)
     share = torch.exp(family.log_prob(z, batch.actions) - batch.log_q).to(z.dtype)
 

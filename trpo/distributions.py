@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,14 @@ def _tilted_kl(log_p: Tensor, d: Tensor) -> Tensor:
     x = d - (log_p.exp() * d).sum(-1, keepdim=True)
     y = torch.logsumexp(log_p + _log_excess(x), -1)
     return torch.logaddexp(torch.zeros_like(y), y)
+
+
+Product = Callable[[Tensor], Tensor]
+
+
+def _centred(p: Tensor, v: Tensor) -> Tensor:
+    """v - E_p v of every row."""
+    return v - (p * v).sum(-1, keepdim=True)
 
 
 class Distribution(ABC):
@@ -90,12 +99,12 @@ class Distribution(ABC):
         """KL(old || new) of every pair of laws in nats, [N], double precision."""
 
     @abstractmethod
-    def fisher(self, z: Tensor, v: Tensor) -> Tensor:
-        """Product of every law's Fisher matrix in z, the Hessian of its KL, with v [N,K], [N,K]."""
+    def fisher(self, z: Tensor) -> Product:
+        """v [N,K] -> F v [N,K], F every law's Fisher matrix in z: the Hessian of its KL."""
 
     @abstractmethod
-    def root(self, z: Tensor, v: Tensor) -> Tensor:
-        """R v, [N,K], for a matrix R with R'R the Fisher matrix of ``fisher``: v' F v = |R v|^2, with no cancellation."""
+    def root(self, z: Tensor) -> Product:
+        """v [N,K] -> R v [N,K] for a matrix R with R'R the matrix of ``fisher``: v' F v = |R v|^2, with no cancellation."""
 
     @abstractmethod
     def entropy(self, z: Tensor) -> Tensor:
@@ -152,21 +161,15 @@ class MultiCategorical(Distribution):
         pairs = zip(self._split(old.double()), self._split(new.double()), strict=True)
         return torch.stack([_tilted_kl(torch.log_softmax(a, -1), b - a) for a, b in pairs]).sum(0)
 
-    def fisher(self, z: Tensor, v: Tensor) -> Tensor:
+    def fisher(self, z: Tensor) -> Product:
         """(diag p - p p') v."""
-        parts = []
-        for logits, u in zip(self._split(z), self._split(v), strict=True):
-            p = torch.softmax(logits, -1)
-            parts.append(p * (u - (p * u).sum(-1, keepdim=True)))
-        return torch.cat(parts, -1)
+        laws = [torch.softmax(logits, -1) for logits in self._split(z)]
+        return lambda v: torch.cat([p * _centred(p, u) for p, u in zip(laws, self._split(v), strict=True)], -1)
 
-    def root(self, z: Tensor, v: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Product:
         """sqrt(p) (v - E_p v)."""
-        parts = []
-        for logits, u in zip(self._split(z), self._split(v), strict=True):
-            p = torch.softmax(logits, -1)
-            parts.append(p.sqrt() * (u - (p * u).sum(-1, keepdim=True)))
-        return torch.cat(parts, -1)
+        laws = [torch.softmax(logits, -1) for logits in self._split(z)]
+        return lambda v: torch.cat([p.sqrt() * _centred(p, u) for p, u in zip(laws, self._split(v), strict=True)], -1)
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum over factors."""
@@ -225,13 +228,15 @@ class Bernoulli(Distribution):
         log_p = torch.stack([functional.logsigmoid(a), functional.logsigmoid(-a)], -1)
         return _tilted_kl(log_p, torch.stack([b - a, torch.zeros_like(a)], -1)).sum(-1)
 
-    def fisher(self, z: Tensor, v: Tensor) -> Tensor:
+    def fisher(self, z: Tensor) -> Product:
         """Of a bit, p (1 - p) v."""
-        return torch.sigmoid(z) * torch.sigmoid(-z) * v
+        variance = torch.sigmoid(z) * torch.sigmoid(-z)
+        return lambda v: variance * v
 
-    def root(self, z: Tensor, v: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Product:
         """sqrt(p (1 - p)) v."""
-        return (torch.sigmoid(z) * torch.sigmoid(-z)).sqrt() * v
+        deviation = (torch.sigmoid(z) * torch.sigmoid(-z)).sqrt()
+        return lambda v: deviation * v
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum over bits."""
@@ -289,17 +294,17 @@ class DiagonalGaussian(Distribution):
         x = torch.where(moved == 0, 0.0, moved * torch.exp(-log_b))  # 0 * inf is 0
         return 0.5 * (_excess(2 * (log_a - log_b)) + x * x).sum(-1)
 
-    def fisher(self, z: Tensor, v: Tensor) -> Tensor:
+    def fisher(self, z: Tensor) -> Product:
         """v/std^2 for the means, 2 v for the log deviations."""
-        log_std = z.chunk(2, -1)[1]
-        mean, spread = v.chunk(2, -1)
-        return torch.cat([mean * torch.exp(-2 * log_std), 2 * spread], -1)
+        precision = torch.exp(-2 * z.chunk(2, -1)[1])
+        scale = torch.cat([precision, torch.full_like(precision, 2)], -1)
+        return lambda v: scale * v
 
-    def root(self, z: Tensor, v: Tensor) -> Tensor:
+    def root(self, z: Tensor) -> Product:
         """v/std for the means, sqrt(2) v for the log deviations."""
-        log_std = z.chunk(2, -1)[1]
-        mean, spread = v.chunk(2, -1)
-        return torch.cat([mean * torch.exp(-log_std), math.sqrt(2) * spread], -1)
+        inverse = torch.exp(-z.chunk(2, -1)[1])
+        scale = torch.cat([inverse, torch.full_like(inverse, math.sqrt(2))], -1)
+        return lambda v: scale * v
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum of log std + (1 + log 2 pi)/2."""

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from trpo.batch import Batch
-from trpo.curvature import Curvature, Product, check_curvature, metric
-from trpo.distributions import Distribution
+from trpo.curvature import Curvature, check_curvature, metric
+from trpo.distributions import Distribution, Product
 from trpo.linalg import conjugate_gradients
 from trpo.linearise import Linearised
 
@@ -277,7 +277,7 @@ def _mean(q: Tensor, p: int) -> tuple[Tensor, Tensor]:
 def _root(curvature: Curvature, family: Distribution, z: Tensor, batch: Batch) -> Product:
     """Return v [N,K] -> [N,R] whose squares sum to v' M v in every state."""
     if curvature == "fisher":
-        return lambda v: family.root(z, v)
+        return family.root(z)
     score = family.score(z, batch.actions)
     share = torch.exp(0.5 * (family.log_prob(z, batch.actions) - batch.log_q)).to(z.dtype)
     return lambda v: (score * v.unsqueeze(1)).sum(-1) * share

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trpo.distributions import Bernoulli, Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from trpo.normaliser import Normaliser
+from trpo.threads import threads
 
 Kind = Literal["tabular", "linear", "mlp", "conv"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -96,7 +97,7 @@ class Encoder:
                 raise ValueError(f"observation {row} of {len(given)} lies outside {self.space}: {given[row]!r}")
             columns = torch.from_numpy(index.astype(np.int64)).unbind(1)
             return torch.cat([nn.functional.one_hot(i, n) for i, n in zip(columns, self.sizes, strict=True)], -1).to(self.dtype)
-        inputs = torch.as_tensor(given, dtype=self.dtype)
+        inputs = torch.tensor(given, dtype=self.dtype)  # a copy: torch's memory is aligned, on which last bits may depend
         if not np.isfinite(inputs.numpy()).all():
             row = int((~torch.isfinite(inputs)).reshape(len(inputs), -1).any(-1).nonzero()[0, 0])
             raise ValueError(f"observation {row} of {len(inputs)} has a nan or infinite entry: {given[row]!r}")
@@ -169,7 +170,8 @@ def make_network(
     generator = torch.Generator().manual_seed(seed)
 
     def initialised(layer: nn.Module, gain: float) -> nn.Module:
-        nn.init.orthogonal_(layer.weight.data, gain, generator=generator)  # type: ignore[arg-type]
+        with threads(1):  # so that a seed means the same weights whatever number is set
+            nn.init.orthogonal_(layer.weight.data, gain, generator=generator)  # type: ignore[arg-type]
         nn.init.zeros_(layer.bias.data)  # type: ignore[arg-type]
         return layer
 

@@ -74,7 +74,7 @@ class StepOptions:
 
     curvature: Curvature = "fisher"
     fraction: float = 1.0
-    """Share of the states that the curvature is computed on; the paper takes 0.1."""
+    """Share of the states that the curvature is computed on, the policy's and an agent's values'; the paper takes 0.1."""
     damping: float = 0.1
     cg_iterations: int = 10
     cg_tolerance: float = 1e-10
@@ -82,7 +82,7 @@ class StepOptions:
     """Length of the natural gradient where the region has measure "none" (eq. 17: 1/lambda)."""
     line_search: LineSearch | None = field(default_factory=LineSearch)
     """None accepts the full step, whatever it does, so long as all numbers are finite."""
-    max_kl_rounds: int = 3
+    max_kl_rounds: int = 2
     """Rounds of reweighting in the max-KL program: more come nearer its optimum and cost more."""
 
     def __post_init__(self) -> None:

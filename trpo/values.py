@@ -48,7 +48,15 @@ class Fit:
 
 @torch.no_grad()
 def fit_values(
-    value: ValueFunction, inputs: Tensor, targets: Tensor, *, iterations: int = 2, damping: float = 1.0, cg_iterations: int = 10
+    value: ValueFunction,
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    iterations: int = 2,
+    damping: float = 1.0,
+    fraction: float = 1.0,
+    cg_iterations: int = 10,
+    generator: torch.Generator | None = None,
 ) -> Fit:
     """Fit values to targets in place.
 
@@ -63,25 +71,36 @@ def fit_values(
     damping
         Added to J'J/N: how much one batch may change the values. It has no unit of return, so scaled rewards make scaled
         steps.
+    fraction
+        Share of the rows that J'J is computed on; the gradient and the error are always those of all.
     cg_iterations
-        Conjugate gradients for each.
+        Conjugate gradients for each step.
+    generator
+        Draws the rows where ``fraction`` < 1.
 
     Raises
     ------
     ValueError
-        If there are no targets, one is nan or infinite, or damping is not positive.
+        If there are no targets, one is nan or infinite, damping is not positive or fraction outside (0, 1].
     """
     if len(targets) == 0 or not bool(torch.isfinite(targets).all()):
         raise ValueError(f"{len(targets)} value targets, with a nan or infinite one or none at all; nothing was fitted")
     if not damping > 0:
         raise ValueError(f"damping is {damping}; expected a positive number")
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction is {fraction}; expected 0 < fraction <= 1")
     n = len(targets)
+    some = max(1, round(fraction * n))
     linear = linearise(value.network, inputs)
     error = targets - linear.outputs.squeeze(-1)
     loss = before = float(error.double().square().mean())
     accepted = 0
     for _ in range(iterations):
-        product = _gauss_newton(linear, n, damping)
+        model = linear
+        if some < n:
+            rows = torch.randperm(n, generator=generator)[:some].sort().values.to(inputs.device)
+            model = linearise(value.network, inputs[rows])
+        product = _gauss_newton(model, some, damping)
         x = conjugate_gradients(product, linear.vjp(error[:, None] / n), iterations=cg_iterations, tolerance=1e-2).x
         for halvings in range(6):
             candidate = linear.theta + 0.5**halvings * x

@@ -68,7 +68,7 @@ def test_the_table_keeps_the_contract_and_what_made_it(single):
     assert tuple(table.columns) == COLUMNS
     assert COLUMNS[: len(CONTRACT)] == CONTRACT
     assert set(table["verdict"]) <= {"holds", "violated"}
-    assert len(table) == 2 * 2 * 2 * 3 * table["claim"].nunique()  # processes, regions, tied or not, updates
+    assert len(table) == 2 * 2 * 3 * (2 + 2) * table["claim"].nunique()  # processes, regions, updates; tied or not, neural starts
     assert table.attrs["study"] == "trust_region"
     assert table.attrs["config"]["study"]["iterations"] == 3
     assert table.attrs["config"]["mdp"]["riverswim"]["gamma"] == 0.9

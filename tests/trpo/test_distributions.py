@@ -226,7 +226,7 @@ def test_score_is_the_gradient_of_log_prob(family):
 
 
 def columns(function, z, K):
-    return torch.stack([function(z, torch.eye(K).double()[k].expand(len(z), -1)) for k in range(K)], -1)
+    return torch.stack([function(z)(torch.eye(K).double()[k].expand(len(z), -1)) for k in range(K)], -1)
 
 
 @families
@@ -260,8 +260,8 @@ def test_fisher_of_a_gaussian_is_the_mean_of_squared_scores():
 
 def test_the_fisher_matrix_of_a_near_certain_bit_is_not_rounded_to_zero():
     z, one = torch.tensor([[45.0]]).double(), torch.ones(1, 1).double()
-    assert Bernoulli(1).fisher(z, one).item() == pytest.approx(np.exp(-45), rel=1e-12)
-    assert Bernoulli(1).root(z, one).item() == pytest.approx(np.exp(-22.5), rel=1e-12)
+    assert Bernoulli(1).fisher(z)(one).item() == pytest.approx(np.exp(-45), rel=1e-12)
+    assert Bernoulli(1).root(z)(one).item() == pytest.approx(np.exp(-22.5), rel=1e-12)
 
 
 @families

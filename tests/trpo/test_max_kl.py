@@ -76,7 +76,7 @@ def dense_root(policy, batch, curvature="fisher"):
         rows = ratio.sqrt()[..., None] * torch.einsum("nmk,nkp->nmp", policy.family.score(z, batch.actions), J)
     else:
         eye = torch.eye(z.shape[1], dtype=z.dtype)
-        fisher = torch.stack([policy.family.fisher(z, e.expand_as(z)) for e in eye], -1)  # [N, K, K]
+        fisher = torch.stack([policy.family.fisher(z)(e.expand_as(z)) for e in eye], -1)  # [N, K, K]
         values, vectors = torch.linalg.eigh(fisher)
         rows = torch.einsum("nkr,nkp->nrp", vectors * values.clamp_min(0).sqrt()[:, None], J)
     return rows[batch.weights > 0].numpy()

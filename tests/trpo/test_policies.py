@@ -10,9 +10,19 @@ from torch import nn
 from trpo.distributions import Bernoulli, Categorical, DiagonalGaussian, MultiCategorical
 from trpo.linearise import flat_parameters
 from trpo.policies import Encoder, family_of, make_network, make_policy
+from trpo.threads import threads
 
 REALS = spaces.Box(-np.inf, np.inf, (3,))
 TEXT = spaces.Text(4)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_seed_means_the_same_weights_whatever_the_number_of_threads(count):
+    box, two = spaces.Box(-1, 1, (4,)), spaces.Discrete(2)
+    expected = flat_parameters(make_policy(box, two, hidden=(64, 64), seed=3))
+    with threads(count):
+        assert torch.equal(flat_parameters(make_policy(box, two, hidden=(64, 64), seed=3)), expected)
+        assert torch.get_num_threads() == count
 
 
 # ------------------------------------------------------------------------------------------------- spaces of actions
