@@ -20,6 +20,7 @@ from studies.audit_summary import direction
 from studies.figures import save
 from studies.present import present
 from studies.promises import PROMISES, Step
+from studies.readme import README, section
 
 ROOT = pathlib.Path(__file__).parents[2]
 MDP = garnet(5, 3, 2, gamma=0.9, seed=1)
@@ -203,34 +204,7 @@ def test_an_index_becomes_one_hot_and_comes_back():
 
 # -- agents --------------------------------------------------------------------------------------------------
 
-MINE = '''
-import numpy as np
-from studies.adapters import Categorical, Policy, Update
-
-
-def policy(theta):
-    kept = theta.copy()  # what training does later must not change it
-    return Policy(lambda states: Categorical.of_logits(kept[states]), kept.ravel())
-
-
-def train(world, *, delta, updates, seed, reject=False):
-    """REINFORCE with a softmax table: no trust region at all."""
-    env, rng = world.make(), np.random.default_rng(seed)
-    if reject or not hasattr(env.observation_space, "n"):
-        raise NotImplementedError("it rejects nothing, and knows tables only")
-    theta = np.zeros((env.observation_space.n, env.action_space.n))
-    for _ in range(updates):
-        before, steps, state, ended = policy(theta), [], env.reset(seed=int(rng.integers(2**31)))[0], False
-        while not ended:
-            action = rng.choice(theta.shape[1], p=before.law(np.array([state])).p[0])
-            following, reward, terminated, truncated, _ = env.step(action)
-            steps.append((state, action, reward))
-            state, ended = following, terminated or truncated
-        states, actions, rewards = (np.array(column) for column in zip(*steps))
-        advantages = rewards[::-1].cumsum()[::-1] - rewards.sum() / 2
-        np.add.at(theta, (states, actions), 0.05 * advantages)
-        yield Update(before, policy(theta), states, actions, advantages)
-'''
+MINE = section(README.read_text(), "agent").removeprefix("```py\n").removesuffix("```")
 
 
 def test_a_users_own_agent_takes_twenty_lines(tmp_path, monkeypatch):

@@ -35,13 +35,15 @@ def test_a_missing_marker_is_named():
 
 def test_the_code_in_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", readme.README.read_text(), re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names = {}
     exec(blocks[0], names)
     assert names["c"].batch == (1000,)
+    exec(blocks[1], agent := {})
+    assert agent["agent"].history[-1].step.accepted
     before = dict(CATALOGUE)
     try:
-        exec(blocks[1], names)
+        exec(blocks[2], names)
         assert CATALOGUE["my-bound"].usage(names["c"]).shape == (1000,)
     finally:
         CATALOGUE.clear()
