@@ -51,7 +51,7 @@ def run(
     steps: int = 20480,
     repeats: int = 3,
     delta: float = 0.01,
-    fractions: Sequence[float] = (1.0, 0.25),
+    fractions: Sequence[float] = (1.0, 0.1),
     seed: int = 0,
     threads: int = 1,
 ) -> pd.DataFrame:

@@ -135,7 +135,7 @@ class MultiCategorical(Distribution):
         """First index at which the distribution function exceeds the noise."""
         drawn = []
         for column, logits in enumerate(self._split(z)):
-            cumulative = torch.softmax(logits.double(), -1).cumsum(-1)
+            cumulative = torch.softmax(logits, -1, dtype=torch.float64).cumsum(-1)
             u = noise[:, column, None].to(cumulative.device) * cumulative[:, -1:]
             drawn.append((cumulative[:, :-1] <= u).sum(-1))
         return torch.stack(drawn, -1) if len(drawn) > 1 else drawn[0].unsqueeze(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -116,15 +117,16 @@ class Walker:
             z = outputs(inputs)
             action = family.sample(z, family.noise(count, self.rng))
             observation, reward, terminated, truncated, info = self.env.step(as_env_actions(space, action))
-            if not np.isfinite(reward).all():
+            begins = self._ended.any()  # somewhere: most steps are spared the bookkeeping of ends
+            if not (math.isfinite(reward.sum()) or np.isfinite(reward).all()):
                 bad = int(np.flatnonzero(~np.isfinite(reward))[0])
                 raise ValueError(f"{self.env} gave the reward {reward[bad]} in copy {bad} at step {t}; nothing was updated")
-            reward = np.where(self._ended, 0.0, reward)
+            reward = np.where(self._ended, 0.0, reward) if begins else np.array(reward, dtype=np.float64)
             terminated, truncated = np.array(terminated), np.array(truncated)  # some environments write into the same again
             for name, row in zip(rows, (self._observation, action, reward, terminated, truncated, valid, self._age), strict=True):
                 rows[name].append(row)
             ended = terminated | truncated
-            self._age = np.where(self._ended, 0, self._age + 1)
+            self._age = np.where(self._ended, 0, self._age + 1) if begins else self._age + 1
             self._return = self._return + reward
             if ended.any():
                 for b in np.flatnonzero(ended):
