@@ -31,5 +31,6 @@ def ratios(table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(groups)), names)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.12 * max(float(values.max()) for _, values in groups))
-        axes.set_xlabel("our speed over sb3-contrib's (bar: median; ticks: turns of one run; dotted: equal)")
+        axes.set_xlabel("our speed over sb3-contrib's")
+        figure.suptitle("bars: medians; ticks: turns of one run; dotted: equal", fontsize="medium")
     return figure
