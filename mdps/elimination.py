@@ -21,6 +21,7 @@ import numpy as np
 
 from mdps.kernels import inner, kernel
 from mdps.mdp import Array
+from mdps.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ def eliminate(P: Array, pi: Array, gamma: Array) -> Resolvent:
     average reward) and ``flow`` have a meaning.
     """
     factors, time, reference = _eliminate(P, pi, gamma)
-    return Resolvent(np.asarray(gamma, dtype=float), factors, time, reference)
+    return Resolvent(gamma if isinstance(gamma, Numbers) else np.asarray(gamma, dtype=float), factors, time, reference)
 
 
 def backup(P: Array, R: Array, gamma: Array | float, values: Array) -> Array:

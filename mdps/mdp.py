@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdps.numbers import Numbers
+
 Array = NDArray[np.float64]
 
 ROW_SUM_TOLERANCE = 1e-8
@@ -57,7 +59,10 @@ class MDP:
     gamma: Array  # [*B]
 
     def __init__(self, P: ArrayLike, R: ArrayLike, rho0: ArrayLike, gamma: ArrayLike) -> None:
-        p, r, start, discount = _table("P", P), _table("R", R), _table("rho0", rho0), _table("gamma", gamma)
+        p, r, start, discount = (
+            x if isinstance(x, Numbers) else _table(name, x)  # other numbers are the caller's to check
+            for name, x in (("P", P), ("R", R), ("rho0", rho0), ("gamma", gamma))
+        )
         if p.ndim < 3 or p.shape[-1] != p.shape[-3]:
             raise ValueError(f"P has shape {p.shape}; expected [*B, S, A, S] with the first and last state axes equal")
         states, actions = p.shape[-3], p.shape[-2]
@@ -74,6 +79,9 @@ class MDP:
             ) from None
         if 0 in (*batch, states, actions):
             raise ValueError(f"empty MDP: batch {batch}, {states} states, {actions} actions; every axis needs at least one entry")
+        if any(isinstance(x, Numbers) for x in (p, r, start, discount)):
+            self._set(p, r, start, discount, batch)
+            return
         outside = ~((discount >= 0) & (discount < 1))
         if outside.any():
             raise ValueError(f"gamma{_where(outside)} is {float(discount[outside].flat[0])!r}; expected 0 <= gamma < 1")
@@ -81,14 +89,13 @@ class MDP:
             largest = np.abs(r).max() / (1 - discount.max())
         if not np.isfinite(largest):
             raise ValueError(f"values of up to {np.abs(r).max():g} / (1 - gamma) overflow; rescale R, which scales eta alike")
-        fields = {
-            "P": (_stochastic("P", p, P), (*batch, states, actions, states)),
-            "R": (r, (*batch, states, actions)),
-            "rho0": (_stochastic("rho0", start, rho0), (*batch, states)),
-            "gamma": (discount, batch),
-        }
-        for name, (value, shape) in fields.items():
-            object.__setattr__(self, name, _frozen(np.broadcast_to(value, shape)))
+        self._set(_stochastic("P", p, P), r, _stochastic("rho0", start, rho0), discount, batch)
+
+    def _set(self, P: Array, R: Array, rho0: Array, gamma: Array, batch: tuple[int, ...]) -> None:
+        states, actions = R.shape[-2:]
+        shapes = {"P": (states, actions, states), "R": (states, actions), "rho0": (states,), "gamma": ()}
+        for (name, core), table in zip(shapes.items(), (P, R, rho0, gamma), strict=True):
+            object.__setattr__(self, name, _frozen(np.broadcast_to(table, (*batch, *core))))
 
     @property
     def S(self) -> int:
@@ -112,7 +119,8 @@ class MDP:
         index = batch_index(index, self.batch)
         view = object.__new__(MDP)
         for name in ("P", "R", "rho0", "gamma"):
-            object.__setattr__(view, name, _frozen(np.asarray(getattr(self, name)[index])))
+            part = getattr(self, name)[index]
+            object.__setattr__(view, name, part if isinstance(part, Numbers) else _frozen(np.asarray(part)))
         if 0 in view.batch:
             raise IndexError(f"index {index!r} selects no instance of a batch of shape {self.batch}")
         return view
@@ -166,7 +174,7 @@ def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
     ValueError
         If the states or actions differ from the MDP's, or a row is not a distribution.
     """
-    table = _table(name, pi)
+    table = pi if isinstance(pi, Numbers) else _table(name, pi)
     if table.ndim < 2 or table.shape[-2:] != (mdp.S, mdp.A):
         raise ValueError(f"{name} has shape {table.shape}; expected [*B, S, A] = [..., {mdp.S}, {mdp.A}] for this MDP")
     try:
@@ -175,7 +183,7 @@ def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
         raise ValueError(f"{name} has batch axes {table.shape[:-2]}, which do not broadcast with the MDP's {mdp.batch}") from None
     if 0 in batch:
         raise ValueError(f"{name} is an empty batch, shape {table.shape}; give at least one policy")
-    return _stochastic(name, table, pi)
+    return table if isinstance(pi, Numbers) else _stochastic(name, table, pi)
 
 
 def uniform_policy(mdp: MDP) -> Array:
@@ -223,6 +231,8 @@ def _where(mask: NDArray[np.bool_]) -> str:
 
 
 def _frozen(array: Array) -> Array:
+    if isinstance(array, Numbers):
+        return array
     view = array.view()
     view.flags.writeable = False
     return view

@@ -14,6 +14,16 @@ from mdps.mdp import MDP
 EnvLike = str | MDP | gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any]
 
 
+class Copies(SyncVectorEnv):
+    """Copies of an environment stepped in turn, without the infos of their steps, which no sampler reads.
+
+    Gathering them from all copies takes a tenth of the time of a MuJoCo step.
+    """
+
+    def _add_info(self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int) -> dict[str, Any]:
+        return vector_infos
+
+
 def vector_env(
     env: EnvLike, num_envs: int = 8, *, max_episode_steps: int | None = None, **make_kwargs: Any
 ) -> VectorEnv[Any, Any, Any]:
@@ -50,15 +60,17 @@ def vector_env(
         mdp = env if isinstance(env, MDP) else env.mdp
         if max_episode_steps is None:
             return TabularVectorEnv(mdp, num_envs)
-        return SyncVectorEnv([lambda: TimeLimit(TabularEnv(mdp), max_episode_steps)] * num_envs)
+        return Copies([lambda: TimeLimit(TabularEnv(mdp), max_episode_steps)] * num_envs)
     if isinstance(env, gymnasium.Env):
-        return SyncVectorEnv([lambda: env])
+        return Copies([lambda: env])
     if not isinstance(env, str):
         raise ValueError(f"env is {env!r}; expected an id, an MDP, an environment or a vector environment")
     try:
         if max_episode_steps is not None:
             make_kwargs["max_episode_steps"] = max_episode_steps
         own = gymnasium.spec(env).vector_entry_point is not None and set(make_kwargs) <= {"max_episode_steps"}
-        return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point" if own else "sync", **make_kwargs)
+        if own:
+            return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point", **make_kwargs)
+        return Copies([lambda: gymnasium.make(env, **make_kwargs)] * num_envs)
     except (gymnasium.error.Error, TypeError) as error:
         raise ValueError(f"gymnasium cannot make {env!r}: {error}") from error
