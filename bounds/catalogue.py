@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from bounds.comparison import Comparison
 from mdps.mdp import Array
+from mdps.numbers import Numbers
 
 Kind = Literal["bound", "lemma", "identity", "guarantee"]
 Status = Literal["theorem", "false", "open"]
@@ -82,7 +83,7 @@ class Claim:
         """
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(part, np.ndarray | np.number | float | int) for part in parts):
+        if not all(isinstance(part, np.ndarray | np.number | Numbers | float | int) for part in parts):
             raise ValueError(
                 f"claim {self.id!r} returned {', '.join(type(p).__name__ for p in parts)}; expected arrays or numbers"
             )

@@ -13,6 +13,7 @@ from bounds import divergences
 from mdps.elimination import backup, forward
 from mdps.evaluate import Evaluation, broadcast_mdp, evaluate, weighted
 from mdps.mdp import MDP, Array
+from mdps.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,12 +187,16 @@ class Comparison:
         visits = self.new.rho - self.old.rho
         by_visits = (visits * g).sum(-1)
         visits_error = self._unit * ((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size).sum(-1)
+        if isinstance(by_values, Numbers):
+            return by_values.either(by_visits), np.zeros(self.batch)
         better = values_error <= visits_error
         return np.where(better, by_values, by_visits), np.where(better, values_error, visits_error)
 
     @property
     def _unit(self) -> float:
-        """Rounding of a sum over states and actions, relative to what it adds up."""
+        """Rounding of a sum over states and actions, relative to what it adds up; 0 for numbers that know their own."""
+        if isinstance(self.old.rho, Numbers):
+            return 0.0
         return 2 * (self.mdp.S + self.mdp.A) * float(np.finfo(float).eps)
 
     @cached_property
@@ -241,6 +246,8 @@ class Comparison:
         flow = self.new.resolvent.flow(forward(self.mdp.P, moved))
         size = self.new.resolvent.flow_magnitude(forward(self.mdp.P, np.abs(moved)))
         flow_error = self._unit * size.sum(-1) / (2 * self.horizon)
+        if isinstance(flow, Numbers):
+            return flow.either(self.new.rho - self.old.rho), np.zeros(self.batch)
         plain = flow_error > self._unit
         shift = np.where(plain[..., None], self.new.rho - self.old.rho, flow)
         return shift, np.minimum(flow_error, self._unit)
