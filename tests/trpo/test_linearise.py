@@ -1,13 +1,16 @@
 """Linearised networks against reverse-mode differentiation output by output, finite differences and the forward pass."""
 
 import importlib
+from itertools import pairwise
 
+import gymnasium
 import pytest
 import torch
 from policy_cases import POLICIES, build, jacobian, observe
 from torch import nn
 
 from trpo.linearise import flat_parameters, linearise, set_parameters
+from trpo.policies import make_policy
 
 module = importlib.import_module("trpo.linearise")
 policies = pytest.mark.parametrize(("kind", "action"), POLICIES, ids=map("-".join, POLICIES))
@@ -212,3 +215,41 @@ def test_outputs_alone_are_those_of_the_forward_pass(kind, action, monkeypatch):
     set_parameters(policy, 2 * flat_parameters(policy))  # no longer read
     assert not outputs(inputs).requires_grad
     torch.testing.assert_close(outputs(inputs), expected, rtol=1e-12, atol=1e-13)
+
+
+def chain(widths, activation=nn.Tanh, bias=True):
+    torch.manual_seed(0)
+    layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b, bias=bias), activation())][:-1]
+    return nn.Sequential(*layers).double()
+
+
+@pytest.mark.parametrize("widths", [(3, 40, 40, 1), (3, 64, 64, 2), (2, 33, 65, 49, 3)])
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
+@pytest.mark.parametrize("bias", [True, False])
+def test_few_outputs_go_by_signals_and_agree_with_the_jacobian(widths, activation, bias, monkeypatch):
+    network = chain(widths, activation, bias)
+    monkeypatch.setattr(module, "_by_torch", None)
+    assert module._few_outputs(module._chain(network))
+    inputs = torch.randn(7, widths[0], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    check_against_jacobian(network, inputs)
+
+
+def test_few_outputs_with_free_deviations_agree_with_the_jacobian(monkeypatch):
+    space = gymnasium.spaces.Box(-1, 1, (2,))
+    policy = make_policy(gymnasium.spaces.Box(-1, 1, (3,)), space, hidden=(64, 64), dtype=torch.float64)
+    monkeypatch.setattr(module, "_by_torch", None)
+    assert module._few_outputs(module._chain(policy))
+    check_against_jacobian(policy, torch.randn(9, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("layers", "few"),
+    [
+        (chain((4, 64, 64, 2)), True),
+        (chain((4, 64, 64, 4)), False),  # a pass for each output costs what it saves
+        (chain((4, 64, 2)), False),  # nothing to save between hidden layers
+        (nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1), nn.Tanh()), False),
+    ],
+)
+def test_signals_are_kept_where_they_save_time(layers, few):
+    assert module._few_outputs(module._chain(layers)) is few
