@@ -8,9 +8,10 @@ column       meaning
 study        "max_kl_cost"
 problem      "random", or how many mean-KL updates the policy has had whose single-path batch it is
 instance     number of the batch
+damping      added to every state's Fisher matrix
 rounds       of :func:`trpo.max_kl.max_kl_direction`
 cost         time of the whole step over that of a mean-KL step: medians of ``repeats``, measured in turn in the same run
-predicted    gain of the mean surrogate by the linear model; ``bound``, the least bound of all rows of the batch
+predicted    gain of the mean surrogate by the linear model; ``bound``, the least bound of all rows of the batch and damping
 share        predicted/bound: at least this share of the optimum
 gain         of the mean surrogate, found after the line search; ``backtracks``, ``kl_max`` (nats) as in the step's record
 ============ ==========================================================================================================
@@ -46,6 +47,7 @@ def run(
     states: int = 2048,
     updates: Sequence[int] = (1, 5, 20),
     rounds: Sequence[int] = (0, 1, 2, 3, 4, 6),
+    dampings: Sequence[float] = (0.01, 0.1),
     repeats: int = 9,
 ) -> pd.DataFrame:
     """Return the table above; the parameters are described in ``conf/study/max_kl_cost.yaml``.
@@ -53,17 +55,17 @@ def run(
     Raises
     ------
     ValueError
-        If a number is not positive, or ``rounds`` is empty.
+        If a number is not positive, or ``rounds`` or ``dampings`` is empty.
     """
-    if min(problems, states, repeats) < 1 or not len(rounds):
-        raise ValueError(f"{problems=}, {states=}, {repeats=}, {rounds=}; expected positive numbers and at least one round")
+    if min(problems, states, repeats, *dampings) <= 0 or not len(rounds) or not len(dampings):
+        given = f"{problems=}, {states=}, {repeats=}, {rounds=}, {dampings=}"
+        raise ValueError(f"{given}; expected positive numbers, at least one of rounds and one of dampings")
     rows = []
     total = problems * (1 + len(updates))
-    for name, instance, policy, batch in tqdm(
-        _problems(env, seed, problems, states, updates), desc="max_kl_cost", unit="batch", total=total, disable=None
-    ):
-        cases = [(Region("kl", "mean", delta), StepOptions())]
-        cases += [(Region("kl", "max", delta), StepOptions(max_kl_rounds=r)) for r in rounds]
+    problem = tqdm(_problems(env, seed, problems, states, updates), desc="max_kl_cost", unit="batch", total=total, disable=None)
+    for (name, instance, policy, batch), damping in ((batch, d) for batch in problem for d in dampings):
+        cases = [(Region("kl", "mean", delta), StepOptions(damping=damping))]
+        cases += [(Region("kl", "max", delta), StepOptions(damping=damping, max_kl_rounds=r)) for r in rounds]
         taken, seconds = _timed(policy, batch, cases, repeats)
         bound = min(s.bound for s in taken[1:])
         for r, s, cost in zip(rounds, taken[1:], seconds[1:] / seconds[0], strict=True):
@@ -72,6 +74,7 @@ def run(
                     "study": "max_kl_cost",
                     "problem": name,
                     "instance": instance,
+                    "damping": damping,
                     "rounds": r,
                     "cost": cost,
                     "predicted": s.gain_predicted,
@@ -88,15 +91,15 @@ def run(
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a problem and number of rounds: medians, and the least share and gain relative to 0 rounds, of batches."""
-    first = table[table["rounds"] == table["rounds"].min()].set_index(["problem", "instance"])
-    keys = pd.MultiIndex.from_frame(table[["problem", "instance"]])
+    """Return one row a problem, damping and number of rounds: medians over batches, the least share, gains over 0 rounds'."""
+    first = table[table["rounds"] == table["rounds"].min()].set_index(["problem", "damping", "instance"])
+    keys = pd.MultiIndex.from_frame(table[["problem", "damping", "instance"]])
     ratios = table.assign(
         predicted_ratio=table["predicted"].to_numpy() / first["predicted"].reindex(keys).to_numpy(),
         gain_ratio=table["gain"].to_numpy() / first["gain"].reindex(keys).to_numpy(),
     )
     return (
-        ratios.groupby(["problem", "rounds"], observed=True, sort=False)
+        ratios.groupby(["problem", "damping", "rounds"], observed=True, sort=False)
         .agg(
             batches=("share", "size"),
             cost=("cost", "median"),
@@ -115,22 +118,23 @@ def plot(table: pd.DataFrame) -> Figure:
     """Draw the share of the optimum, predicted and found, against the cost."""
     names = list(dict.fromkeys(table["problem"].astype(str)))
     with style():
-        figure = Figure(figsize=(DOUBLE, 2.9))
-        grid = figure.subplots(1, 2, sharex=True, sharey=True)
+        dampings = sorted(table["damping"].unique())
+        figure = Figure(figsize=(DOUBLE, 1.1 + 1.8 * len(dampings)))
+        grid = figure.subplots(len(dampings), 2, sharex=True, sharey=True, squeeze=False)
         table = table.assign(found=table["gain"] / table["bound"])
-        for axes, column, title in zip(
-            grid, ("share", "found"), ("predicted by the model", "found, after the line search"), strict=True
-        ):
+        for (damping, column), axes in zip(((d, c) for d in dampings for c in ("share", "found")), grid.flat, strict=True):
             for k, name in enumerate(names):
-                grouped = table[table["problem"] == name].groupby("rounds")
+                grouped = table[(table["problem"] == name) & (table["damping"] == damping)].groupby("rounds")
                 low, y, high = (grouped[column].quantile(q) for q in (0.1, 0.5, 0.9))
                 x = grouped["cost"].median()
                 look = {"color": CYCLE[k % 7], "linestyle": DASHES[k % 5], "marker": MARKERS[k % 9]}
                 axes.errorbar(x, y, [y - low, high - y], elinewidth=0.6, capsize=1.5, **look)
-            axes.set_title(title)
             axes.axhline(1, color="0.3", linewidth=0.8)
-        grid[0].set_ylim(0, 1.05)
-        grid[0].set_ylabel("gain / least upper bound")
+        for axes, title in zip(grid[0], ("predicted by the model", "found, after the line search"), strict=True):
+            axes.set_title(title)
+        grid[0, 0].set_ylim(0, 1.05)
+        for axes, damping in zip(grid[:, 0], dampings, strict=True):
+            axes.set_ylabel(f"gain / least upper bound\n(damping {damping:g})")
         figure.supxlabel("time of a step / time of a mean-KL step (same run)", fontsize=8)
         handles = [
             swatch(name, color=CYCLE[k % 7], linestyle=DASHES[k % 5], marker=MARKERS[k % 9]) for k, name in enumerate(names)

@@ -1,0 +1,46 @@
+"""The study of what a max-KL step gains, at a small size: its columns against their own definitions."""
+
+import matplotlib.pyplot as plt
+import pytest
+
+from studies import max_kl_cost
+
+
+@pytest.fixture(scope="module")
+def table():
+    return max_kl_cost.run(problems=1, states=64, updates=[1], rounds=[0, 2, 4], dampings=[0.01, 0.1], repeats=1)
+
+
+def test_no_direction_gains_more_than_the_bound_and_rounds_never_lose(table):
+    assert len(table) == 2 * 2 * 3
+    assert (table["share"] <= 1 + 1e-6).all()
+    assert (table["kl_max"] <= table["delta"]).all()
+    for _, batch in table.groupby(["problem", "damping"], observed=True):
+        assert batch.sort_values("rounds")["predicted"].is_monotonic_increasing
+        assert batch["bound"].nunique() == 1
+
+
+def test_more_damping_leaves_less_to_gain(table):
+    best = table.groupby(["problem", "damping"], observed=True)["predicted"].max().unstack()
+    assert (best[0.1] < best[0.01]).all()
+
+
+def test_summary_compares_with_no_rounds(table):
+    summary = max_kl_cost.summary(table).set_index(["problem", "damping", "rounds"])
+    assert (summary.xs(0, level="rounds")["predicted_ratio"] == 1).all()
+    row = table[(table["problem"] == "random") & (table["damping"] == 0.01)].set_index("rounds")["predicted"]
+    assert summary.loc[("random", 0.01, 4), "predicted_ratio"] == pytest.approx(row[4] / row[0])
+
+
+def test_every_damping_has_its_panels(table):
+    figure = max_kl_cost.plot(table)
+    assert [a.get_ylabel().splitlines()[-1] for a in figure.axes[::2]] == ["(damping 0.01)", "(damping 0.1)"]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": []}, {"dampings": []}, {"dampings": [0.0]}, {"problems": 0}])
+def test_wrong_inputs_are_named(wrong):
+    with pytest.raises(
+        ValueError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}".replace("[", r"\[").replace("]", r"\]")
+    ):
+        max_kl_cost.run(**wrong)
