@@ -9,7 +9,6 @@ that are kept from one forward pass. Any other module goes through ``torch.func`
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ ACTIVATIONS: dict[type[nn.Module], tuple[_Function, Callable[[Tensor, Tensor], T
     nn.Tanh: (_tanh, lambda v, a: _aten.tanh_backward.grad_input(v, a, grad_input=v)),
     nn.ReLU: (torch.relu, lambda v, a: _aten.threshold_backward.grad_input(v, a, 0, grad_input=v)),
 }
-"""Activations that are written out: the function, and what scales v by its derivative where its value is a; both in place."""
+"""Activations that are written out: the function, and what scales v by its derivative where its value is a, in place."""
 
 BLOCK = 2048
 """Rows taken at a time: the activations of so many stay in the cache."""
@@ -184,13 +183,6 @@ def _by_hand(layers: list[_Layer], theta: Tensor, inputs: Tensor, extra: int) ->
     width = layers[-1].shape[0]
     leaving = [*entering[1:], outputs[:, :width]]
 
-    def at(parameters: Tensor) -> Tensor:
-        return _run(_weights(layers, parameters, extra), parameters[:extra], inputs)
-
-    if _few_outputs(layers):
-        jvp, vjp = _by_signals(layers, theta, entering, extra)
-        return Linearised(outputs, theta, jvp, vjp, at)
-
     def jvp(v: Tensor) -> Tensor:
         moved: Tensor | None = None
         for k, (_, weight, bias) in enumerate(_weights(layers, v, extra)):
@@ -215,6 +207,11 @@ def _by_hand(layers: list[_Layer], theta: Tensor, inputs: Tensor, extra: int) ->
                 back = back @ fixed[k][1]
         return product
 
+    def at(parameters: Tensor) -> Tensor:
+        return _run(_weights(layers, parameters, extra), parameters[:extra], inputs)
+
+    if _few_outputs(layers):
+        jvp, vjp = _by_signals(layers, theta, entering, extra, vjp)
     return Linearised(outputs, theta, jvp, vjp, at)
 
 
@@ -236,41 +233,48 @@ def _few_outputs(layers: list[_Layer]) -> bool:
     return last.activation is None and 8 * last.shape[0] * sum(layer.shape[0] for layer in hidden) < saved
 
 
-def _by_signals(layers: list[_Layer], theta: Tensor, entering: list[Tensor], extra: int) -> tuple[_Function, _Function]:
-    """``J v`` and ``J' u`` where outputs are few: what each does to each hidden unit of each row is found once and kept.
+def _by_signals(
+    layers: list[_Layer], theta: Tensor, entering: list[Tensor], extra: int, once: _Function
+) -> tuple[_Function, _Function]:
+    """``J v`` and ``J' u`` where outputs are few: how each depends on each hidden unit of each row is found once and kept.
 
     With S_k [N,H] the derivative of output k in what enters the activations of a layer, the layer's weights V move it by the
-    row sums of S_k * (a V'), and u brings (sum_k u_k S_k)' a back to them: nothing has to be carried through other layers.
+    row sums of S_k * (a V'), and u brings (sum_k u_k S_k)' a back to them: nothing has to be carried through other layers. The
+    first ``J v`` finds them; a ``J' u`` before it, such as a gradient with no product to follow, is left to ``once``.
     """
     *hidden, last = layers
     fixed = list(_weights(layers, theta, extra))
     width = last.shape[0]
 
-    @functools.cache
-    def signals() -> list[list[Tensor]]:
-        """S of every hidden layer, [N,H] for each output."""
+    signals: list[list[Tensor]] = []  # S of every hidden layer, [N,H] for each output
+
+    def find() -> None:
         found: list[list[Tensor]] = []
         for k in range(len(hidden) - 1, -1, -1):
             weight, scaled, rows = fixed[k + 1][1], hidden[k].scaled, len(entering[k + 1])
             back = [s @ weight for s in found[-1]] if found else [w.expand(rows, -1).clone() for w in weight]
             found.append(back if scaled is None else [scaled(s, entering[k + 1]) for s in back])
-        return found[::-1]
+        signals.extend(found[::-1])
 
     def jvp(v: Tensor) -> Tensor:
+        if not signals:
+            find()
         *inner, (_, weight, bias) = _weights(layers, v, extra)
         moved = nn.functional.linear(entering[-1], weight, bias)
-        for (_, weight, bias), a, of_layer in zip(inner, entering, signals(), strict=False):
+        for (_, weight, bias), a, of_layer in zip(inner, entering, signals, strict=False):
             linear = nn.functional.linear(a, weight, bias)
             for column, signal in zip(moved.unbind(1), of_layer, strict=True):
                 column += (signal * linear).sum(1)
         return torch.cat([moved, v[:extra].expand(len(moved), -1)], -1) if extra else moved
 
     def vjp(u: Tensor) -> Tensor:
+        if not signals:
+            return once(u)
         product = torch.empty_like(theta)
         product[:extra] = u[:, width:].sum(0)
         *inner, outer = _weights(layers, product, extra)
         _gather(outer, u[:, :width], entering[-1])
-        for into, a, of_layer in zip(inner, entering, signals(), strict=False):
+        for into, a, of_layer in zip(inner, entering, signals, strict=False):
             back = of_layer[0] * u[:, :1]
             for k in range(1, width):
                 back.addcmul_(of_layer[k], u[:, k : k + 1])
