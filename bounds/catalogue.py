@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,9 @@ class Claim:
         ValueError
             If the statement returns the wrong number of arrays, a nan, a negative penalty or a shape that does not fit.
         """
+        applies = self.applies(c)
+        if (~applies).all():
+            return np.zeros(c.batch), np.zeros(c.batch)
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
         if not all(isinstance(part, np.ndarray | np.number | Numbers | float | int) for part in parts):
@@ -101,7 +104,7 @@ class Claim:
         else:
             lhs, rhs = np.maximum(-parts[0], 0.0), ROUNDING * parts[1]
         lhs, rhs = self._broadcast(lhs, rhs, c.batch)
-        applies = self.applies(c).reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
+        applies = applies.reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
         lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
         for name, side in (("left", lhs), ("right", rhs)):
             if np.isnan(side).any():
@@ -109,8 +112,9 @@ class Claim:
                 raise ValueError(
                     f"claim {self.id!r}: its {name} side is nan at {where}; write 0 * inf as 0 (see bounds.divergences.times)"
                 )
-            if (side < 0).any():
-                where = np.argwhere(side < 0)[0].tolist()
+            negative = _upper(side) < 0
+            if negative.any():
+                where = np.argwhere(negative)[0].tolist()
                 raise ValueError(
                     f"claim {self.id!r}: its {name} side is negative at {where}; both sides of lhs <= rhs have to be >= 0"
                 )
@@ -140,14 +144,19 @@ class Claim:
         """Where the premise holds [*B]; everywhere without one."""
         if self.premise is None:
             return np.ones(c.batch, dtype=bool)
-        holds = np.asarray(self.premise(c))
-        if holds.shape not in ((), c.batch):
-            raise ValueError(f"claim {self.id!r}: its premise has shape {holds.shape}; expected [*B] = {c.batch}")
+        holds = self.premise(c)
+        if np.shape(holds) not in ((), c.batch):
+            raise ValueError(f"claim {self.id!r}: its premise has shape {np.shape(holds)}; expected [*B] = {c.batch}")
         return np.broadcast_to(holds, c.batch)
 
     def holds(self, c: Comparison) -> Mask:
         """``usage <= 1`` up to the accuracy of a usage [*B]. An observation in floats, not a certificate."""
         return self.usage(c) <= 1 + TOLERANCE
+
+
+def _upper(side: Any) -> Any:
+    """The upper end of what is known of a side."""
+    return side if isinstance(side, np.ndarray) else side.bounds()[1]
 
 
 CATALOGUE: dict[str, Claim] = {}

@@ -16,6 +16,20 @@ from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
 
 
+@dataclass(frozen=True)
+class Roundoff:
+    """What the numbers of a comparison lose: nothing at all where they are no floats."""
+
+    eps: float
+    """Distance from one to the next number."""
+    tiny: float
+    """By less than this nothing can be divided."""
+
+
+IN_FLOATS = Roundoff(float(np.finfo(float).eps), float(np.finfo(float).tiny))
+NONE = Roundoff(0.0, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """An old and a new policy in the same MDP. Build it with :func:`compare`.
@@ -177,27 +191,29 @@ class Comparison:
 
     @cached_property
     def _gap(self) -> tuple[Array, Array]:
-        zero = np.zeros_like(self.mdp.R)
+        zero, g = np.zeros_like(self.mdp.R), self._centred_gain
         drift = (self.shift * backup(self.mdp.P, zero, 1.0, self.value_shift)).sum(-1)
         by_values = self.gamma * (self.old.rho * drift).sum(-1)
-        size = self.new.resolvent.relative_magnitude(self._gain_size + np.abs(self._centred_gain))
-        drifted = (np.abs(self.shift) * backup(self.mdp.P, zero, 1.0, size)).sum(-1)
-        values_error = self._unit * self.gamma * (self.old.rho * drifted).sum(-1)
-        g = self._centred_gain
         visits = self.new.rho - self.old.rho
         by_visits = (visits * g).sum(-1)
-        visits_error = self._unit * ((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size).sum(-1)
         if isinstance(by_values, Numbers):
             return by_values.either(by_visits), np.zeros(self.batch)
+        size = self.new.resolvent.relative_magnitude(self._gain_size + np.abs(g))
+        drifted = (np.abs(self.shift) * backup(self.mdp.P, zero, 1.0, size)).sum(-1)
+        values_error = self._unit * self.gamma * (self.old.rho * drifted).sum(-1)
+        visits_error = self._unit * ((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size).sum(-1)
         better = values_error <= visits_error
         return np.where(better, by_values, by_visits), np.where(better, values_error, visits_error)
 
     @property
+    def roundoff(self) -> Roundoff:
+        """Rounding of single operations, nothing for numbers that know their own: what a claim may take off a side."""
+        return NONE if isinstance(self.old.rho, Numbers) else IN_FLOATS
+
+    @property
     def _unit(self) -> float:
-        """Rounding of a sum over states and actions, relative to what it adds up; 0 for numbers that know their own."""
-        if isinstance(self.old.rho, Numbers):
-            return 0.0
-        return 2 * (self.mdp.S + self.mdp.A) * float(np.finfo(float).eps)
+        """Rounding of a sum over states and actions, relative to what it adds up."""
+        return 2 * (self.mdp.S + self.mdp.A) * self.roundoff.eps
 
     @cached_property
     def _centred_gain(self) -> Array:
@@ -244,10 +260,10 @@ class Comparison:
     def _occupancy(self) -> tuple[Array, Array]:
         moved = self.gamma[..., None, None] * self.old.rho[..., None] * self.shift
         flow = self.new.resolvent.flow(forward(self.mdp.P, moved))
-        size = self.new.resolvent.flow_magnitude(forward(self.mdp.P, np.abs(moved)))
-        flow_error = self._unit * size.sum(-1) / (2 * self.horizon)
         if isinstance(flow, Numbers):
             return flow.either(self.new.rho - self.old.rho), np.zeros(self.batch)
+        size = self.new.resolvent.flow_magnitude(forward(self.mdp.P, np.abs(moved)))
+        flow_error = self._unit * size.sum(-1) / (2 * self.horizon)
         plain = flow_error > self._unit
         shift = np.where(plain[..., None], self.new.rho - self.old.rho, flow)
         return shift, np.minimum(flow_error, self._unit)
@@ -263,7 +279,7 @@ class Comparison:
         inverse = np.stack(columns, -1)
         tau = np.zeros(self.batch)
         for i in range(self.mdp.S):  # one state against all at a time: no temporary of size S^3
-            np.maximum(tau, np.abs(inverse - inverse[..., i : i + 1, :]).sum(-1).max(-1) / 2, out=tau)
+            tau = np.maximum(tau, np.abs(inverse - inverse[..., i : i + 1, :]).sum(-1).max(-1) / 2)
         return tau
 
     def __getitem__(self, index: Any) -> Comparison:

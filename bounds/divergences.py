@@ -41,7 +41,7 @@ def mean(weights: Array, values: Array) -> Array:
 def times(coefficient: Array, divergence: Array) -> Array:
     """``coefficient * divergence`` with 0 * inf = 0: nothing is charged where nothing can be lost."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.asarray(coefficient) == 0, 0.0, coefficient * divergence)
+        return np.where(np.equal(coefficient, 0), 0.0, np.multiply(coefficient, divergence))
 
 
 @kernel("(f8[:],f8[:],f8[:])", "(a),(a)->(a)")

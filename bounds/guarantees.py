@@ -6,7 +6,6 @@ Where a statement needs an update's own result, it is built here from its closed
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import softmax
 
 from bounds.catalogue import Mask, guarantee, identity, lemma
 from bounds.comparison import Comparison, compare
@@ -48,6 +47,11 @@ def _norm(x: Array) -> Array:
     largest = np.abs(x).max((-2, -1))
     unit = np.where(largest > 0, largest, 1.0)
     return largest * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
+
+
+def _softmax(theta: Array) -> Array:
+    weights = np.exp(theta - theta.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
 
 
 def _minoriser_rises(c: Comparison) -> Mask:
@@ -117,16 +121,16 @@ def npg_rate(c: Comparison) -> Sides:
     width = np.ptp(c.mdp.R, axis=(-2, -1), keepdims=True)
     unit = MDP(c.mdp.P, (c.mdp.R - low) / np.where(width > 0, width, 1.0), c.mdp.rho0, c.mdp.gamma)
     best = optimal_policy(unit)[1].V
-    log_actions = np.log(max(unit.A, 2))
+    log_actions = np.log(np.maximum(unit.A * np.ones_like(c.gamma), 2))
     regret, rate = [], []
-    for beta in ((1 - c.gamma) ** 2 * log_actions, np.ones(c.gamma.shape)):
+    for beta in ((1 - c.gamma) ** 2 * log_actions, np.ones_like(c.gamma)):
         e, theta = evaluate(unit, uniform_policy(unit)), np.zeros(unit.R.shape)
         for t in range(1, 5):
             theta = theta + (beta * c.horizon)[..., None, None] * e.A
-            e = evaluate(unit, softmax(theta, -1))
+            e = evaluate(unit, _softmax(theta))
             if t in (1, 2, 4):
                 regret.append(np.maximum(best - e.V, 0.0).max(-1))
-                rate.append(np.log(unit.A) / (beta * t) + c.horizon**2 / t)
+                rate.append(np.log(unit.A * np.ones_like(c.gamma)) / (beta * t) + c.horizon**2 / t)
     return np.stack(regret, -1), np.stack(rate, -1)
 
 
@@ -193,7 +197,7 @@ def single_path(c: Comparison) -> Sides:
     full = (c.old.rho * weighted(c.new.pi, c.old.Q)).sum(-1)
     bias = np.abs(estimate - full)
     largest = np.abs(c.old.Q).max((-2, -1))
-    rounding = 64 * np.finfo(float).eps * largest * c.horizon
+    rounding = 64 * c.roundoff.eps * largest * c.horizon
     return np.maximum(bias - rounding, 0.0), c.gamma**4 * largest * c.horizon
 
 

@@ -142,18 +142,18 @@ def fisher_hessian(c: Comparison) -> tuple[Array, Array, Array]:
     """Second derivative of either mean KL along a softmax direction, by Cauchy's formula, against the outer product of scores."""
     direction = c.new.pi
     radius, points = 0.25, 16
-    forward, backward = np.zeros(c.batch, complex), np.zeros(c.batch, complex)
+    forward, backward = [], []
     for k in range(points):
         z = radius * np.exp(2j * np.pi * k / points)
         tilted = c.old.pi * np.exp(z * direction)
         mass = tilted.sum(-1)
         cumulant, tilted = np.log(mass), tilted / mass[..., None]
         weight = 2 / (points * z**2)
-        forward += weight * (c.old.d * (cumulant - z * weighted(c.old.pi, direction))).sum(-1)
-        backward += weight * (c.old.d * (z * (tilted * direction).sum(-1) - cumulant)).sum(-1)
+        forward.append(weight * (c.old.d * (cumulant - z * weighted(c.old.pi, direction))).sum(-1))
+        backward.append(weight * (c.old.d * (z * (tilted * direction).sum(-1) - cumulant)).sum(-1))
     score = direction - weighted(c.old.pi, direction)[..., None]
     outer = (c.old.d * weighted(c.old.pi, score**2)).sum(-1)
-    return _stack(forward.real, backward.real), outer[..., None], np.ones(1)
+    return _stack(sum(forward).real, sum(backward).real), outer[..., None], np.ones(1)
 
 
 @identity(

@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 def target(c: Comparison) -> Target:
     """Read the mixed-in policy off a comparison; all zero where new = old."""
-    alpha = np.where(c.mixture >= np.finfo(float).tiny, c.mixture, 0.0)  # by less nothing can be divided
+    alpha = np.where(c.mixture >= c.roundoff.tiny, c.mixture, 0.0)
     per = np.divide(1.0, alpha, out=np.zeros_like(alpha), where=alpha > 0)
     return Target(alpha, c.eps_g * per, c.span_g * per, c.tv_max * per, c.surrogate_gain / c.horizon * per)
 
@@ -114,7 +114,7 @@ def mixed(c: Comparison, alpha: Array) -> Comparison:
 
 def _mixed_scale(c: Comparison) -> Array:
     """Size of a gain of :func:`mixed`: its target, read off a difference of size alpha, is known to eps/alpha."""
-    readable = np.divide(np.finfo(float).eps, c.mixture, out=np.zeros_like(c.mixture), where=c.mixture > 0)
+    readable = np.divide(c.roundoff.eps, c.mixture, out=np.zeros_like(c.mixture), where=c.mixture > 0)
     return c.eps_A * c.horizon * (1 + readable / ROUNDING)
 
 
@@ -129,7 +129,7 @@ def cpi_alpha_star(c: Comparison) -> tuple[Array, Array]:
     grid = np.concatenate([np.linspace(0, 1, 41), np.geomspace(1e-9, 1, 37)])
     near = best * np.linspace(0.9, 1.1, 9).reshape(-1, *(1,) * best.ndim)
     alphas = [np.full(best.shape, a) for a in grid] + list(np.minimum(near, 1.0))
-    rival = np.max([guaranteed_gain(c, a) for a in alphas], axis=0)
+    rival = np.stack([guaranteed_gain(c, a) for a in alphas]).max(0)
     return guaranteed_gain(c, best) - rival, target(c).tv * c.eps_A * c.horizon
 
 

@@ -61,7 +61,7 @@ def occ_dobrushin(c: Comparison) -> Sides:
     """The ergodicity coefficient of the resolvent from that of one step."""
     chain = np.einsum("...sa,...sat->...st", c.new.pi, c.mdp.P)
     shared = [np.minimum(chain, chain[..., i : i + 1, :]).sum(-1).min(-1) for i in range(c.mdp.S)]
-    overlap = np.min(shared, axis=0)  # 1 - tau_1(P'), without the subtraction
+    overlap = np.stack(shared).min(0)  # 1 - tau_1(P'), without the subtraction
     return c.ergodicity, 1 / ((1 - c.gamma) + c.gamma * overlap)
 
 
@@ -74,9 +74,9 @@ def occ_kl_chain(c: Comparison) -> Sides:
     """The direction matters: with KL(new || old) the mean would have to be under d'."""
     total = c.old.d.sum(-1, keepdims=True), c.new.d.sum(-1, keepdims=True)
     # a product of tiny probabilities may underflow; where new's visits are truly zero the right side is infinite
-    lhs = divergences.kl(c.old.d / total[0], np.maximum(c.new.d / total[1], np.finfo(float).tiny))
+    lhs = divergences.kl(c.old.d / total[0], np.maximum(c.new.d / total[1], c.roundoff.tiny))
     # KL is quadratic in d' - d, which is known up to the rounding of two solves
-    rounding = 64 * np.finfo(float).eps
+    rounding = 64 * c.roundoff.eps
     return np.maximum(np.sqrt(lhs) - rounding, 0.0) ** 2, divergences.times(c.gamma * c.horizon, c.kl_mean)
 
 
@@ -123,7 +123,7 @@ def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
     stationary_new = np.stack(level, -1)
     kemeny = sum(bias[k][..., k] - (stationary_new * bias[k]).sum(-1) for k in range(c.mdp.S))
     source = forward(c.mdp.P, stationary[..., None] * c.shift)
-    return new.flow(source), np.asarray(kemeny) * (stationary * c.tv).sum(-1)
+    return new.flow(source), kemeny * (stationary * c.tv).sum(-1)
 
 
 @lemma(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import gamma as gamma_function
 from scipy.special import zeta
 
@@ -11,6 +11,7 @@ from bounds.catalogue import bound
 from bounds.comparison import Comparison
 from bounds.divergences import times
 from bounds.trpo_paper import coefficient
+from mdps.kernels import kernel
 from mdps.mdp import Array
 
 
@@ -140,22 +141,33 @@ def meankl_trpo_half_c(c: Comparison) -> Array:
     return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_mean)
 
 
-def sqrt_horizon(gamma: Array) -> Array:
+def sqrt_horizon(gamma: ArrayLike) -> Array:
     """``sum_{t>=1} gamma^t sqrt(t)`` = Li_{-1/2}(gamma) for gamma in [0, 1), to a few ulps.
 
     Below 1/2 the series itself. Above, with u = -log gamma, Gamma(3/2) u^{-3/2} + sum_k zeta(-1/2-k) (-u)^k / k!, which
     converges for u < 2 pi (DLMF 25.12.12).
     """
-    gamma = np.asarray(gamma, dtype=float)
-    t = np.arange(1, 65)
-    series = (np.minimum(gamma, 0.5)[..., None] ** t * np.sqrt(t)).sum(-1)
-    u = -np.log1p(-(1 - np.maximum(gamma, 0.5)))
-    k = np.arange(20)
-    factorial = np.cumprod(np.maximum(k, 1), dtype=float)
-    expansion = np.sqrt(np.pi) / 2 * u**-1.5 + (_zeta(-0.5 - k) / factorial * (-u[..., None]) ** k).sum(-1)
-    return np.where(gamma < 0.5, series, expansion)
+    return _sqrt_horizon(gamma)
 
 
 def _zeta(s: NDArray[np.floating]) -> NDArray[np.floating]:
     """Riemann's zeta at negative non-integers, by its functional equation (DLMF 25.4.2)."""
     return 2 * (2 * np.pi) ** (s - 1) * np.sin(np.pi * s / 2) * gamma_function(1 - s) * zeta(1 - s)
+
+
+_ORDERS = np.arange(20)
+_EXPANSION = _zeta(-0.5 - _ORDERS) / np.cumprod(np.maximum(_ORDERS, 1), dtype=float)
+
+
+@kernel("(f8,f8[:])", "()->()")
+def _sqrt_horizon(gamma: float, out: Array) -> None:
+    total = 0.0
+    if gamma < 0.5:
+        for t in range(64, 0, -1):
+            total += gamma**t * np.sqrt(t)
+    else:
+        u = -np.log1p(-(1 - gamma))
+        for k in range(len(_EXPANSION) - 1, -1, -1):
+            total = _EXPANSION[k] - u * total
+        total += np.sqrt(np.pi) / 2 * u**-1.5
+    out[0] = total

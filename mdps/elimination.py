@@ -57,6 +57,7 @@ class Resolvent:
         taken out of the reward, so that states which never meet the reference keep their digits too.
         """
         level = _relative_values(self.factors, self.time, self.reference, reward, -1.0)[1]
+        level = level.near() if isinstance(level, Numbers) else level  # h is the same whatever is taken out of all states
         h, rest = _relative_values(self.factors, self.time, self.reference, reward - level[..., None], -1.0)
         return h, level + rest
 

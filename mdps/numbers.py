@@ -17,3 +17,11 @@ class Numbers:
     @abstractmethod
     def either(self, other: Any) -> Any:
         """Given two forms of the same numbers, return what both allow: here floats would choose the one that rounds less."""
+
+    @abstractmethod
+    def near(self) -> Any:
+        """Return numbers near these that are known exactly: any will do, and they widen no radius."""
+
+    @abstractmethod
+    def bounds(self) -> Any:
+        """Return the lower and the upper ends of what is known, two arrays that can be compared."""

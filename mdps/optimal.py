@@ -7,6 +7,7 @@ import numpy as np
 from mdps.elimination import backup
 from mdps.evaluate import Evaluation, evaluate, weighted
 from mdps.mdp import MDP, Array
+from mdps.numbers import Numbers
 
 
 def optimal_policy(mdp: MDP) -> tuple[Array, Evaluation]:
@@ -35,7 +36,7 @@ def optimal_policy(mdp: MDP) -> tuple[Array, Evaluation]:
         evaluation = evaluate(mdp, np.eye(mdp.A)[action])
         best = evaluation.A.argmax(-1)
         gain = np.take_along_axis(evaluation.A - _rounding(evaluation), best[..., None], -1)[..., 0]
-        switch = (gain > 0) & (best != action)
+        switch = np.where(best != action, gain, 0.0) > 0
         if not switch.any():
             return evaluation.pi, evaluation
         action = np.where(switch, best, action)
@@ -49,6 +50,8 @@ def _rounding(e: Evaluation) -> Array:
     relative values are: N x = h(x) + level(x) N 1, where N sums up to the reference, and N 1 follows from x = 1 at the
     reference, where N x = 0.
     """
+    if isinstance(e.A, Numbers):
+        return np.zeros(())  # these know their own
     mdp, resolvent = e.mdp, e.resolvent
     reward = weighted(e.pi, mdp.R)
     level = np.abs(resolvent.relative_values(reward)[1])[..., None]

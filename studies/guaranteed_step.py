@@ -164,7 +164,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     parts: list[pd.DataFrame | pd.Series] = []
     for name, rows in {"gamma": random_ones(table), "best case": table[table["mdp"] == "best-case"]}.items():
         sizes = rows.pivot_table(index=keys, columns="gamma", values="size", aggfunc="median")
-        parts.append(sizes.rename(columns=lambda gamma, name=name: f"{name} {gamma:g}"))
+        parts.append(sizes.set_axis([f"{name} {gamma:g}" for gamma in sizes], axis=1))
     parts.append(random_ones(table).groupby(keys)["whole"].mean())
     parts.append(beyond.groupby([table[key] for key in keys]).sum().rename("too_far"))
     joined = pd.concat(parts, axis=1)
@@ -243,10 +243,10 @@ def crossing(ratio: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
         Whether the ratio never exceeds 1; ``last`` is then the last point of all.
     """
     beyond = ratio > 1
-    whole = ~beyond.any(0)
+    whole = np.asarray(~beyond.any(0))
     last = np.where(whole, len(ratio), beyond.argmax(0)) - 1
     before, after = _at(ratio, last), _at(ratio, last + 1)
-    inside = (last >= 0) & ~whole & np.isfinite(after)
+    inside = (last >= 0) & ~whole
     share = np.divide(1 - before, after - before, out=np.zeros(last.shape), where=inside)
     return last, share, whole
 

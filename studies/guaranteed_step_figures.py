@@ -125,10 +125,11 @@ def _draw(table: pd.DataFrame, caption: str, column: str | None = None) -> Figur
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, column: str, claim: str, number: int, count: int) -> None:
-    """Medians and quartiles at each gamma, a little beside those of the other claims. A step of 0 is below any axis."""
+    """Medians and quartiles at each gamma, where they differ a little beside those of others. A step of 0 is below any axis."""
     by_gamma = rows[column].groupby((1 - rows["gamma"]).round(12))
     low, middle, high = (by_gamma.quantile(q).replace(0.0, np.nan) for q in (0.25, 0.5, 0.75))
-    near = middle.index.to_numpy() * 1.07 ** ((count - 1) / 2 - number)
+    apart = 1.07 if rows["instance"].max() > 0 else 1.0
+    near = middle.index.to_numpy() * apart ** ((count - 1) / 2 - number)
     look = _look(claim, number)
     axes.plot(near, middle, label="truth: $\\eta$ does not fall" if claim == TRUTH else label(claim), **look)
     axes.vlines(near, low.fillna(middle), high, color=look["color"], linewidth=0.8 if claim != TRUTH else 2.2)

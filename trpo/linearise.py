@@ -210,9 +210,8 @@ def _by_hand(layers: list[_Layer], theta: Tensor, inputs: Tensor, extra: int) ->
     def at(parameters: Tensor) -> Tensor:
         return _run(_weights(layers, parameters, extra), parameters[:extra], inputs)
 
-    if _few_outputs(layers):
-        jvp, vjp = _by_signals(layers, theta, entering, extra, vjp)
-    return Linearised(outputs, theta, jvp, vjp, at)
+    products = _by_signals(layers, theta, entering, extra, vjp) if _few_outputs(layers) else (jvp, vjp)
+    return Linearised(outputs, theta, *products, at)
 
 
 def _gather(into: _Weighted, back: Tensor, a: Tensor) -> None:

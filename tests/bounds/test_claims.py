@@ -10,16 +10,32 @@ from bounds.instances import STRUCTURED
 from mdps import MDP, stack
 from mdps.families import garnet
 
+BY_HAND = (checks.right_side_by_hand, checks.statement_by_hand)
+
+
+def shipped(claim):
+    """Whether a claim is the project's: a user's own, from ``pytest -p my_bounds``, was not worked out on paper."""
+    return claim.statement.__module__.partition(".")[0] == "bounds"
+
+
 CASES = [
     pytest.param(claim, check, id=f"{claim.id}-{check.__name__}")
     for claim in CATALOGUE.values()
     for check in checks.checks_of(claim)
+    if shipped(claim) or check not in BY_HAND
 ]
 
 
 @pytest.mark.parametrize(("claim", "check"), CASES)
 def test_claim(claim, check):
     check(claim)
+
+
+@pytest.mark.parametrize("claim", [c for c in CATALOGUE.values() if c.status != "theorem"], ids=lambda c: c.id)
+def test_a_claim_can_be_read_everywhere(claim):
+    """No comparison of the bank makes a side nan or negative, which raises; theorems are read by ``theorem_holds``."""
+    for cell in checks.bank():
+        assert claim.usage(cell.comparison).shape == cell.comparison.batch, (cell.mdp, cell.pairing)
 
 
 def test_the_bank_is_large_and_holds_the_edge_cases():

@@ -1,0 +1,348 @@
+"""Rigorous verdicts: whether a claim holds of one instance, or is violated, whatever rounding does.
+
+A verdict speaks of the process whose rows are the exact normalisations of the float tables P, rho0, old and new, with R and gamma
+the floats they are. It rests on enclosures of the two sides of ``lhs <= rhs``: the claim holds if the upper end of the left is
+at most the lower end of the right, it is violated if the lower end of the left lies above the upper end of the right, and
+between the two it is undecided. The same claim functions run on all numbers. Floats with rigorous radii are asked first, whole
+batches at once (:mod:`bounds.enclosure`), then balls of rising precision and rationals, one instance after another
+(:mod:`bounds.exact`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+import numpy as np
+from flint import arb, fmpq
+from numpy.typing import ArrayLike, NDArray
+
+from bounds.catalogue import CATALOGUE, Claim
+from bounds.comparison import Comparison, compare
+from bounds.enclosure import enclose
+from bounds.exact import Exact, Undecided, exact, precision
+from mdps.evaluate import evaluate
+from mdps.mdp import MDP, Array, as_policy
+
+FIRST_BITS = 128
+"""Precision of the first balls; it is doubled until a verdict is reached or ``max_bits`` would be passed."""
+
+MAX_BITS = 2048
+"""Precision at which the search for a verdict ends: what overlaps there is in all likelihood equal."""
+
+
+class Outcome(StrEnum):
+    """What is known of a claim on one instance."""
+
+    HOLDS = "HOLDS"
+    VIOLATED = "VIOLATED"
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two floats with the true number between them, rounded outwards."""
+
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A rigorous answer, and the enclosures it rests on.
+
+    The two sides are those of ``lhs <= rhs``; where a claim speaks of each state they are of the entry with the largest usage.
+    """
+
+    claim: str
+    outcome: Outcome
+    lhs: Interval
+    rhs: Interval
+    usage: Interval
+    """lhs / rhs; 0 where both are 0, where rhs is infinite, or where the premise does not hold."""
+    layer: Literal["float", "exact"]
+    bits: int
+    """Precision of the balls; 0 where both sides are rational, or where floats were enough."""
+    reason: str
+    """Why there is no answer; empty where there is one."""
+
+    @property
+    def gap(self) -> Interval:
+        """``|eta(new) - L_old(new)|``, the left-hand side of a bound."""
+        return self.lhs
+
+    @property
+    def penalty(self) -> Interval:
+        """The right-hand side of a bound."""
+        return self.rhs
+
+
+def certify(
+    claim: Claim | str, mdp: MDP, old: ArrayLike, new: ArrayLike, *, floats: bool = False, max_bits: int = MAX_BITS
+) -> Verdict:
+    """Decide one claim on one instance.
+
+    Parameters
+    ----------
+    claim
+        A claim, or the id of one in the catalogue.
+    mdp
+        A single process.
+    old, new
+        Policy tables [S, A].
+    floats
+        Let enclosures of floats decide where they can: faster, above all with many states, and the intervals are wider.
+    max_bits
+        Precision at which to give up.
+
+    Raises
+    ------
+    ValueError
+        If the claim is unknown, cannot be evaluated, or returns nan, a negative side or a wrong shape; if the instance is a
+        batch or its tables do not fit; if ``max_bits`` is less than ``FIRST_BITS``.
+    """
+    return certify_all([claim], mdp, old, new, floats=floats, max_bits=max_bits)[0]
+
+
+def certify_all(
+    claims: Iterable[Claim | str],
+    mdp: MDP,
+    old: ArrayLike,
+    new: ArrayLike,
+    *,
+    floats: bool = False,
+    max_bits: int = MAX_BITS,
+) -> list[Verdict]:
+    """Decide many claims on one instance, which is evaluated once for all of them; see :func:`certify`."""
+    if max_bits < FIRST_BITS:
+        raise ValueError(f"max_bits is {max_bits}; give at least {FIRST_BITS}, where balls begin")
+    found = [_find(claim) for claim in claims]
+    verdicts: dict[int, Verdict] = {}
+    if floats and not _batch(mdp, old, new):
+        enclosed = enclose(compare(mdp, old, new))
+        verdicts = {i: _by_floats(claim, enclosed) for i, claim in enumerate(found)}
+    for c, bits in _attempts(mdp, old, new, max_bits):
+        left = [i for i in range(len(found)) if i not in verdicts or verdicts[i].outcome is Outcome.UNDECIDED]
+        if not left:
+            break
+        with precision(bits):
+            verdicts |= {i: _by_balls(found[i], c, bits) for i in left}
+    return [verdicts[i] for i in range(len(found))]
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """The verdicts of one claim on a batch of instances; see :func:`certify_batch`."""
+
+    claim: str
+    holds: NDArray[np.bool_]  # [*B]
+    violated: NDArray[np.bool_]  # [*B]
+    exact: NDArray[np.bool_]  # [*B] whether exact numbers were asked, floats having left it open
+
+    @property
+    def undecided(self) -> NDArray[np.bool_]:
+        """Where there is no answer [*B]."""
+        return ~(self.holds | self.violated)
+
+
+def certify_batch(claims: Iterable[Claim | str], c: Comparison, *, exact: int = 0, max_bits: int = MAX_BITS) -> list[Verdicts]:
+    """Decide claims on every instance of a batch in floats, and some of what that leaves open in exact numbers.
+
+    Parameters
+    ----------
+    claims
+        Claims, or ids of some in the catalogue.
+    c
+        A comparison in floats, of batch shape ``*B``.
+    exact
+        At most so many instances of each claim are decided in exact numbers, a thousand times as dear as floats: those that are
+        nearest to a violation first.
+    max_bits
+        As in :func:`certify`.
+
+    Raises
+    ------
+    ValueError
+        As :func:`certify`, or if ``exact`` is negative.
+    """
+    if exact < 0:
+        raise ValueError(f"exact is {exact}; give the number of instances to decide in exact numbers, or 0")
+    found = [_find(claim) for claim in claims]
+    enclosed = enclose(c)
+    verdicts, asked = [], defaultdict(list)
+    for k, claim in enumerate(found):
+        holds, violated, most = _float_outcomes(claim, enclosed)
+        verdicts.append(Verdicts(claim.id, holds, violated, np.zeros(c.batch, dtype=bool)))
+        left = np.flatnonzero(verdicts[-1].undecided)
+        order = np.argsort(-most.ravel()[left], kind="stable")
+        for i in left[order][:exact]:
+            asked[int(i)].append(k)
+    for i, wanted in sorted(asked.items()):
+        where = np.unravel_index(i, c.batch)
+        answers = certify_all([found[k] for k in wanted], c.mdp[where] if where else c.mdp, c.old.pi[where], c.new.pi[where])
+        for k, answer in zip(wanted, answers, strict=True):
+            verdicts[k].holds[where] = answer.outcome is Outcome.HOLDS
+            verdicts[k].violated[where] = answer.outcome is Outcome.VIOLATED
+            verdicts[k].exact[where] = True
+    return verdicts
+
+
+def _float_outcomes(claim: Claim, enclosed: Comparison) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Array]:
+    """Where a claim certainly holds and where it is certainly violated [*B], and the most that its usage may be."""
+    shape = enclosed.batch
+    sides = _float_sides(claim, enclosed)
+    if sides is None:
+        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.zeros(shape)
+    (left, left_most), (right, right_most) = (_float_bounds(side) for side in sides)
+    further = tuple(range(len(shape), left.ndim))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        most = np.where(left_most <= 0, 0.0, left_most / right)
+    holds, violated = (left_most <= right).all(further), (left > right_most).any(further)
+    return np.asarray(holds), np.asarray(violated), np.asarray(most.max(further))
+
+
+def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any] | None:
+    """The sides of a claim on enclosures; None where floats cannot tell: a choice between ties, complex numbers."""
+    try:
+        return claim.sides(enclosed)
+    except (ArithmeticError, TypeError):
+        return None
+
+
+def _float_bounds(side: Any) -> tuple[Array, Array]:
+    return (side, side) if isinstance(side, np.ndarray) else side.bounds()
+
+
+def _by_floats(claim: Claim, enclosed: Comparison) -> Verdict:
+    """The verdict of enclosures on a single instance."""
+    unknown = Interval(0.0, math.inf)
+    sides = _float_sides(claim, enclosed)
+    if sides is None:
+        return Verdict(claim.id, Outcome.UNDECIDED, unknown, unknown, unknown, "float", 0, "floats cannot tell")
+    (left, left_most), (right, right_most) = ([end.ravel() for end in _float_bounds(side)] for side in sides)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        least = np.where((left <= 0) | np.isinf(right_most), 0.0, np.nextafter(left / right_most, 0.0))
+        most = np.where((left_most <= 0) | np.isinf(right), 0.0, np.nextafter(left_most / right, np.inf))
+    violated, holds = bool((left > right_most).any()), bool((left_most <= right).all())
+    outcome = Outcome.VIOLATED if violated else Outcome.HOLDS if holds else Outcome.UNDECIDED
+    worst = int(most.argmax())
+    lhs, rhs = (Interval(float(low[worst]), float(high[worst])) for low, high in ((left, left_most), (right, right_most)))
+    usage = Interval(float(least.max()), float(most.max()))
+    reason = f"in floats the sides overlap: {lhs} and {rhs}" if outcome is Outcome.UNDECIDED else ""
+    return Verdict(claim.id, outcome, lhs, rhs, usage, "float", 0, reason)
+
+
+def _attempts(mdp: MDP, old: ArrayLike, new: ArrayLike, max_bits: int) -> Iterator[tuple[Comparison, int]]:
+    """The comparison, ever dearer: in balls, then in rationals with balls of rising precision where rationals end."""
+    bits = FIRST_BITS
+    for bits in (FIRST_BITS, 2 * FIRST_BITS):
+        if bits <= max_bits:
+            with precision(bits):
+                yield exact_comparison(mdp, old, new, rational=False), bits
+    rational = exact_comparison(mdp, old, new)
+    bits = FIRST_BITS
+    while bits <= max_bits:
+        yield replace(rational), bits  # evaluations are kept, what balls have entered is computed anew
+        bits *= 2
+
+
+def exact_comparison(mdp: MDP, old: ArrayLike, new: ArrayLike, *, rational: bool = True) -> Comparison:
+    """Compare two policies of one process in exact numbers, every row of the tables that an Evaluation keeps normalised exactly.
+
+    In rationals, or in balls of the precision that is set: many times as fast for many states, but two balls are never known
+    to be equal.
+
+    Raises
+    ------
+    ValueError
+        If the instance is a batch or a policy does not fit.
+    """
+    tables = as_policy(mdp, old, "old"), as_policy(mdp, new, "new")
+    if batch := _batch(mdp, *tables):
+        raise ValueError(f"certify got a batch of shape {batch}; give one instance, such as mdp[0], or use certify_batch")
+    P, rho0, *policies = (_rows(table) for table in (mdp.P, mdp.rho0, *tables))
+    P, R, rho0, gamma, *policies = (x if rational else x.balls() for x in (P, exact(mdp.R), rho0, exact(mdp.gamma), *policies))
+    process = MDP(P, R, rho0, gamma)
+    first, second = (evaluate(process, policy) for policy in policies)
+    return compare(process, first, second)
+
+
+def outcomes(lhs: Any, rhs: Any) -> np.ndarray[Any, Any]:
+    """The verdict on each entry of ``lhs <= rhs``, an array of :class:`Outcome`, for numbers that know their ``bounds()``."""
+    (left, left_most), (right, right_most) = lhs.bounds(), rhs.bounds()
+    holds, violated = left_most <= right, left > right_most
+    return np.where(holds, Outcome.HOLDS, np.where(violated, Outcome.VIOLATED, Outcome.UNDECIDED)).astype(object)
+
+
+def together(each: np.ndarray[Any, Any]) -> Outcome:
+    """The verdict on all entries at once: violated if one is, undecided if one is and none is violated."""
+    return next((x for x in (Outcome.VIOLATED, Outcome.UNDECIDED) if (each == x).any()), Outcome.HOLDS)
+
+
+def _batch(mdp: MDP, old: ArrayLike, new: ArrayLike) -> tuple[int, ...]:
+    return np.broadcast_shapes(mdp.batch, *(np.shape(table)[:-2] for table in (old, new)))
+
+
+def _find(claim: Claim | str) -> Claim:
+    if isinstance(claim, Claim):
+        return claim
+    if claim not in CATALOGUE:
+        near = difflib.get_close_matches(str(claim), CATALOGUE, n=3, cutoff=0.5)
+        raise ValueError(
+            f"no claim has the id {claim!r}; " + (f"near it: {', '.join(near)}" if near else "see CATALOGUE for those there are")
+        )
+    return CATALOGUE[claim]
+
+
+def _rows(table: Array) -> Exact:
+    x = exact(table)
+    return x / x.sum(-1, keepdims=True)
+
+
+def _by_balls(claim: Claim, c: Comparison, bits: int) -> Verdict:
+    """The verdict at the precision that is set."""
+    unknown = Interval(0.0, math.inf)
+    try:
+        sides = claim.sides(c)
+    except Undecided as error:
+        return Verdict(claim.id, Outcome.UNDECIDED, unknown, unknown, unknown, "exact", bits, f"at {bits} bits {error}")
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"claim {claim.id!r}"):
+            raise  # Claim.sides has said what is wrong
+        raise ValueError(f"claim {claim.id!r} cannot be evaluated on exact numbers: {type(error).__name__}: {error}") from error
+    lhs, rhs = (exact(side) for side in sides)
+    outcome = together(outcomes(lhs, rhs))
+    usages = [_usage(x, y) for x, y in zip(lhs.entries.flat, rhs.entries.flat, strict=True)]
+    worst = max(range(len(usages)), key=lambda i: (usages[i].upper, usages[i].lower))
+    usage = Interval(max(u.lower for u in usages), usages[worst].upper)
+    left, right = (_interval(side.entries.flat[worst]) for side in (lhs, rhs))
+    reason = f"at {bits} bits the sides overlap: {left} and {right}" if outcome is Outcome.UNDECIDED else ""
+    return Verdict(claim.id, outcome, left, right, usage, "exact", 0 if lhs.rational and rhs.rational else bits, reason)
+
+
+def _usage(lhs: Any, rhs: Any) -> Interval:
+    """Floats around ``lhs / rhs`` of two entries that are not negative, by the conventions of :meth:`Claim.usage`."""
+    if lhs == 0 or arb(rhs) == arb.pos_inf():
+        return Interval(0.0, 0.0)
+    if isinstance(lhs, fmpq) and isinstance(rhs, fmpq):
+        return _interval(lhs / rhs) if rhs > 0 else Interval(math.inf, math.inf)
+    least, most = arb(rhs).lower(), arb(rhs).upper()
+    return Interval(
+        max(_interval(arb(lhs).lower() / most).lower, 0.0) if most > 0 else math.inf,
+        _interval(arb(lhs).upper() / least).upper if least > 0 else math.inf,
+    )
+
+
+def _interval(x: Any) -> Interval:
+    """The floats next to a rational or a ball of the precision that is set."""
+    low, high = arb(x).lower(), arb(x).upper()
+    below, above = float(low), float(high)
+    return Interval(
+        below if arb(below) <= low else math.nextafter(below, -math.inf),
+        above if arb(above) >= high else math.nextafter(above, math.inf),
+    )

@@ -1,0 +1,380 @@
+"""Enclosures contain the truth: exact rationals by a dense solve, logarithms by arbitrary precision, share no code with them."""
+
+import math
+
+import flint
+import mpmath
+import numpy as np
+import pytest
+
+from bounds import compare, enclosed_kernels
+from bounds.catalogue import Claim
+from bounds.enclosure import Enclosure, Law, Maybe, enclose
+from bounds.instances import STRUCTURED
+from bounds.pairs import PAIRINGS
+from bounds.sharper import sqrt_horizon
+from mdps import elimination, families
+from mdps.elimination import eliminate
+
+GAMMAS = (0.0, 0.01, 0.5, 0.9, 0.99, 1 - 1e-8, 1 - 1e-10)
+DISTANCES = (0.0, 1e-9, 1e-6, 1e-3, 0.1, 1.0)
+
+
+def exact(x):
+    """The rational number that a float is."""
+    return flint.fmpq(*float(x).as_integer_ratio())
+
+
+def normalised(row):
+    numbers = [exact(x) for x in row]
+    return [x / sum(numbers) for x in numbers]
+
+
+def logarithm(x):
+    """The natural logarithm of a rational, to 60 digits."""
+    return mpmath.log(mpmath.mpf(int(x.p)) / mpmath.mpf(int(x.q)))
+
+
+def real(x):
+    return mpmath.mpf(int(x.p)) / mpmath.mpf(int(x.q)) if isinstance(x, flint.fmpq) else x
+
+
+def kl(p, q):
+    """By the definition; inf where new never goes."""
+    if any(a > 0 and b == 0 for a, b in zip(p, q, strict=True)):
+        return mpmath.inf
+    return mpmath.fsum(real(a) * logarithm(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+def truth(c, index):
+    """Every quantity of one comparison of a batch, exactly, by dense rational solves and by definition."""
+    S, A = c.mdp.S, c.mdp.A
+    P = [[normalised(c.mdp.P[index][s, a]) for a in range(A)] for s in range(S)]
+    R = [[exact(x) for x in row] for row in c.mdp.R[index]]
+    start, gamma = normalised(c.mdp.rho0[index]), exact(c.mdp.gamma[index])
+    pi = {name: [normalised(row) for row in getattr(c, name).pi[index]] for name in ("old", "new")}
+    inverse, out, states, actions = {}, {}, range(S), range(A)
+    for name, p in pi.items():
+        chain = [[sum(p[s][a] * P[s][a][t] for a in actions) for t in states] for s in states]
+        system = flint.fmpq_mat([[int(s == t) - gamma * chain[s][t] for t in states] for s in states])
+        inverse[name] = system.inv()
+        reward = [sum(p[s][a] * R[s][a] for a in actions) for s in states]
+        out[f"{name}.V"] = V = [sum(inverse[name][s, t] * reward[t] for t in states) for s in states]
+        Q = [[R[s][a] + gamma * sum(P[s][a][t] * V[t] for t in states) for a in actions] for s in states]
+        out[f"{name}.Q"] = Q
+        out[f"{name}.A"] = [[Q[s][a] - V[s] for a in actions] for s in states]
+        out[f"{name}.rho"] = rho = [sum(start[s] * inverse[name][s, t] for s in states) for t in states]
+        out[f"{name}.d"] = [(1 - gamma) * x for x in rho]
+        out[f"{name}.eta"] = sum(start[s] * V[s] for s in states)
+        out[f"{name}.pi"] = p
+    shift = [[pi["new"][s][a] - pi["old"][s][a] for a in actions] for s in states]
+    gain = [sum(shift[s][a] * out["old.A"][s][a] for a in actions) for s in states]
+    tv = [sum(abs(x) for x in row) / 2 for row in shift]
+    out |= {"shift": shift, "gain": gain, "tv": tv, "tv_max": max(tv)}
+    out["surrogate_gain"] = sum(out["old.rho"][s] * gain[s] for s in states)
+    out["improvement"] = out["new.eta"] - out["old.eta"]
+    out["L"] = out["old.eta"] + out["surrogate_gain"]
+    out["gap"] = out["new.eta"] - out["L"]
+    out["eps_A"] = max(abs(x) for row in out["old.A"] for x in row)
+    out["span_A"] = max(max(row) - min(row) for row in out["old.A"])
+    out["eps_g"], out["span_g"] = max(abs(x) for x in gain), max(gain) - min(gain)
+    moved = [out["new.d"][s] - out["old.d"][s] for s in states]
+    out["occupancy_tv"] = sum(abs(x) for x in moved) / 2
+    out["occupancy_shift"] = [x / (1 - gamma) for x in moved]
+    for name, d in (("tv_mean", out["old.d"]), ("tv_mean_new", out["new.d"])):
+        out[name] = sum(d[s] * tv[s] for s in states)
+    rows = [[inverse["new"][s, t] for t in states] for s in states]
+    out["ergodicity"] = max(sum(abs(x - y) for x, y in zip(p, q, strict=True)) / 2 for p in rows for q in rows)
+    lost = [-shift[s][a] / pi["old"][s][a] for s in states for a in actions if pi["old"][s][a] > 0]
+    out["mixture"] = min(max(max(lost), flint.fmpq(0)), flint.fmpq(1))
+    for name, p, q in (("kl", "old", "new"), ("kl_reverse", "new", "old")):
+        out[name] = each = [kl(pi[p][s], pi[q][s]) for s in states]
+        out[f"{name}_max"] = max(each)
+        out[f"{name}_mean"] = mpmath.fsum(real(out["old.d"][s]) * each[s] for s in states if out["old.d"][s] > 0)
+    return out
+
+
+def inside(low, high, value):
+    """Whether low <= value <= high, exactly for rationals and to 60 digits for the rest."""
+    if isinstance(value, flint.fmpq):
+        return (low == -math.inf or exact(low) <= value) and (high == math.inf or value <= exact(high))
+    return low <= value <= high
+
+
+def misses(c, enclosed, index):
+    """Names of the quantities that do not contain the truth in one instance, and the share of radii that say nothing."""
+    bad, unknown = [], []
+    with mpmath.workdps(60):
+        for name, value in truth(c, index).items():
+            x = enclosed
+            for part in name.split("."):
+                x = getattr(x, part)
+            low, high = x[index].bounds()
+            unknown.append(low == -math.inf)
+            flat = np.array(value, dtype=object).ravel()
+            if not all(inside(*ends) for ends in zip(low.ravel(), high.ravel(), flat, strict=True)):
+                bad.append(name)
+    return bad, float(np.mean(np.concatenate([np.ravel(u) for u in unknown])))
+
+
+def comparison(states, actions, pairing, seed, gammas=GAMMAS, distances=DISTANCES):
+    """A batch of one instance for each gamma and distance, [G, D]."""
+    shape = (len(gammas), len(distances))
+    gamma = np.broadcast_to(np.asarray(gammas)[:, None], shape)
+    rng = np.random.default_rng([seed, states])
+    mdp = families.garnet(states, actions, min(2, states), gamma=gamma, seed=rng, batch=shape)
+    return compare(mdp, *PAIRINGS[pairing](mdp, np.broadcast_to(np.asarray(distances), shape), rng))
+
+
+def structured(name, gamma):
+    pair = STRUCTURED[name](gamma)
+    mdp = pair.mdp
+    return compare(mdp, pair.old, pair.new)
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+@pytest.mark.parametrize("states", [2, 5])
+def test_random_comparisons_contain_the_truth(states, pairing):
+    c = comparison(states, 3, pairing, seed=0)
+    enclosed = enclose(c)
+    for index in np.ndindex(c.batch):
+        bad, unknown = misses(c, enclosed, index)
+        assert not bad, (index, bad)
+        assert unknown < 0.05, index
+
+
+def test_many_states_contain_the_truth():
+    c = comparison(20, 3, "tilted", seed=1, gammas=(0.9, 1 - 1e-8), distances=(1e-6, 1.0))
+    enclosed = enclose(c)
+    for index in np.ndindex(c.batch):
+        assert not misses(c, enclosed, index)[0], index
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 0.99, 1 - 1e-10])
+@pytest.mark.parametrize("name", [name for name in STRUCTURED if name != "fam_walk"])
+def test_structured_comparisons_contain_the_truth(name, gamma):
+    c = structured(name, gamma)
+    enclosed = enclose(c)
+    for index in np.ndindex(c.batch):
+        assert not misses(c, enclosed, index)[0], index
+
+
+def test_containment_would_be_seen_to_fail(monkeypatch):
+    """A radius left out, and a kernel that rounds badly, each put the truth outside."""
+    c = comparison(5, 3, "tilted", seed=0, gammas=(0.9,), distances=(0.1, 1.0))
+    plain = enclosed_kernels.eliminate
+    with monkeypatch.context() as patch:
+
+        def certain(*tables):
+            *factors, errors = plain(*tables)
+            nothing = np.zeros_like(errors.solve)
+            return *factors, enclosed_kernels.Errors(nothing, nothing, errors.floor)
+
+        patch.setattr(enclosed_kernels, "eliminate", certain)
+        assert {"old.V", "old.rho"} & set(misses(c, enclose(c), (0, 0))[0] + misses(c, enclose(c), (0, 1))[0])
+    values = elimination._values
+    monkeypatch.setattr(
+        elimination, "_values", lambda factors, reference, reward: values(factors, reference, reward) * (1 + 1e-11)
+    )
+    assert "new.V" in misses(c, enclose(c), (0, 0))[0]
+
+
+ONE = {
+    "exp": (np.exp, mpmath.exp, -30, 30),
+    "expm1": (np.expm1, mpmath.expm1, -30, 3),
+    "log": (np.log, mpmath.log, 1e-3, 30),
+    "log1p": (np.log1p, mpmath.log1p, -0.99, 30),
+    "sqrt": (np.sqrt, mpmath.sqrt, 1e-3, 30),
+    "absolute": (np.abs, abs, -1, 1),
+    "negative": (np.negative, lambda x: -x, -1, 1),
+    "square": (lambda x: x**2, lambda x: x**2, -1, 1),
+    "cube root": (lambda x: x ** (1 / 3), lambda x: x ** mpmath.mpf(1 / 3), 1e-3, 9),
+    "minus three halves": (lambda x: x**-1.5, lambda x: x ** mpmath.mpf(-1.5), 1e-3, 9),
+}
+TWO = {
+    "add": (np.add, lambda x, y: x + y),
+    "subtract": (np.subtract, lambda x, y: x - y),
+    "multiply": (np.multiply, lambda x, y: x * y),
+    "divide": (np.divide, lambda x, y: x / y),
+    "maximum": (np.maximum, max),
+    "minimum": (np.minimum, min),
+}
+
+
+def draws(low, high, count, rng):
+    """Enclosures with radii from nothing to a third, of numbers on a grid of sizes, and a number in each: an end or inside."""
+    mid = np.concatenate([np.linspace(low, high, count // 2), rng.uniform(low, high, count - count // 2)])
+    mid[:: count // 10] *= 1e-9
+    rad = np.abs(mid) * rng.choice([0.0, 1e-16, 1e-12, 1e-3, 0.3], count)
+    share = rng.choice([-1.0, 0.5, 1.0], count)
+    return Enclosure(mid, rad), [mpmath.mpf(m) + mpmath.mpf(r) * s for m, r, s in zip(mid, rad, share, strict=True)]
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_functions_contain_what_they_should(name):
+    function, oracle, low, high = ONE[name]
+    with mpmath.workdps(60):
+        x, points = draws(low, high, 2000, np.random.default_rng(0))
+        lower, upper = function(x).bounds()
+        known = lower > -math.inf  # not where the radius reaches beyond the domain
+        assert known.mean() > 0.75
+        for i in np.flatnonzero(known):
+            assert lower[i] <= oracle(points[i]) <= upper[i], (x.mid[i], x.rad[i])
+    exact_inputs = (x.rad == 0) & (np.abs(x.mid) > 1e-6)
+    width = (upper - lower)[exact_inputs] / np.maximum(np.abs(upper), 1e-9)[exact_inputs]
+    assert width.max() < 1e-14  # and not much else
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_operations_contain_what_they_should(name):
+    function, oracle = TWO[name]
+    rng = np.random.default_rng(0)
+    with mpmath.workdps(60):
+        (x, first), (y, second) = draws(-3, 5, 2000, rng), draws(-2, 7, 2000, rng)
+        lower, upper = function(x, y).bounds()
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            assert (lower[i] == -math.inf and name == "divide") or lower[i] <= oracle(a, b) <= upper[i], (
+                x[i : i + 1].mid,
+                y.mid[i],
+            )
+    assert (lower > -math.inf).mean() > 0.9
+
+
+def test_sums_products_and_extremes_contain_what_they_should():
+    rng = np.random.default_rng(0)
+    with mpmath.workdps(60):
+        x, points = draws(-3, 5, 600, rng)
+        x, points = x.reshape(100, 3, 2), np.array(points, dtype=object).reshape(100, 3, 2)
+        pairs = [
+            (x.sum((-2, -1)), points.sum((-2, -1))),
+            (x.max(-2), points.max(-2)),
+            (x.min(-1, keepdims=True), points.min(-1, keepdims=True)),
+            (np.ptp(x, axis=-2), points.max(-2) - points.min(-2)),
+            (x.mean(-1), points.sum(-1) / 2),
+            (x @ np.ones((2, 1)) @ x[..., :1, :], points.sum(-1, keepdims=True) * points[..., :1, :]),
+            (np.einsum("...ij,...j->...i", x, x[..., 0, :]), (points * points[..., :1, :]).sum(-1)),
+        ]
+        for enclosure, values in pairs:
+            lower, upper = enclosure.bounds()
+            assert lower.shape == values.shape
+            assert all(low <= v <= up for low, v, up in zip(lower.flat, values.flat, upper.flat, strict=True))
+
+
+def test_what_is_exact_stays_exact():
+    x = Enclosure([0.0, 1.5, -2.25, np.inf])
+    for y in (x + x, x * 2, x / 2, -x, np.abs(x), x - 0.25, np.where(x > 0, x, 0.0), np.maximum(x, 0.0), x.max(), x[:3].sum()):
+        assert not np.any(y.rad)
+    assert np.exp(-x).mid[3] == 0
+    assert np.exp(-x).rad[3] == 0
+    assert (x == x).certainly.all()
+
+
+def test_what_is_unknown_is_not_claimed():
+    zero = Enclosure([0.0], [1e-20])
+    huge = Enclosure([1e300])
+    for y in (
+        huge / 1e-300,
+        huge * 1e300,
+        1e308 * Enclosure([1.0]) + 1e308,
+        1 / zero,
+        np.log(zero),
+        np.sqrt(zero - 1e-3),
+        Enclosure([0.0]) * np.inf,
+        zero + np.nan,
+        np.exp(Enclosure([800.0])),
+    ):
+        assert np.isinf(y.rad).all()
+        assert not (y < 1).certainly.any()
+        assert (y < 1).possibly.all()
+        assert not (y <= np.inf).certainly.any()
+
+
+def test_either_says_what_the_better_one_says():
+    x, y = Enclosure([1.0, 2.0], [0.1, 1e-3]), Enclosure([1.05, 2.5], [1e-3, 1.0])
+    np.testing.assert_array_equal(x.either(y).mid, [1.05, 2.0])
+    np.testing.assert_array_equal(x.either(y).rad, [1e-3, 1e-3])
+
+
+def test_decisions():
+    x = Enclosure([0.0, 1.0, 2.0], [0.5, 0.5, 0.0])
+    below = x < 1
+    np.testing.assert_array_equal(below.possibly, [True, True, False])
+    np.testing.assert_array_equal(below.certainly, [True, False, False])
+    np.testing.assert_array_equal((~below).certainly, [False, False, True])
+    np.testing.assert_array_equal((below & np.array([True, False, True])).possibly, [True, False, False])
+    np.testing.assert_array_equal((np.array([False, True, False]) | below).certainly, [True, True, False])
+    np.testing.assert_array_equal((x == 2).certainly, [False, False, True])
+    np.testing.assert_array_equal((x != 2).certainly, [True, True, False])
+    hull = np.where(below, 10.0, 20.0)
+    low, high = hull.bounds()
+    np.testing.assert_array_equal(low, [10, 10, 20])
+    np.testing.assert_array_equal(high, [10, 20, 20])
+    assert not bool(below.all())
+    assert bool(below[:1].all())
+    with pytest.raises(ArithmeticError, match=r"open: the one at \[1\]"):
+        Enclosure([1.0, 1.0], [0.0, 0.1]).argmax(-1)
+    assert Enclosure([1.0, 2.0, 2.0]).argmax(-1) == 1
+    with pytest.raises(TypeError, match="no float array"):
+        np.asarray(x)
+
+
+def test_an_open_premise_leaves_room_for_zero():
+    claim = Claim(
+        "x", "lemma", "theorem", "", "", lambda c: (c.tv_max, c.tv_max / 2), lambda c: Maybe([True, True], [True, False])
+    )
+    c = enclose(comparison(2, 3, "tilted", 0, gammas=(0.5,), distances=(1.0, 1.0))[0])
+    (low, high), tv = claim.sides(c)[0].bounds(), c.tv_max.mid
+    np.testing.assert_array_equal(low > 0, [True, False])
+    assert low[1] == 0
+    assert high[1] >= tv[1]
+
+
+def test_policies_known_to_a_radius():
+    """Solves, distances and shifts contain those of every policy that the radii allow."""
+    c = comparison(4, 3, "tilted", seed=3, gammas=(0.9,), distances=(1e-3, 1.0))
+    enclosed, rng = enclose(c), np.random.default_rng(0)
+    radius = 1e-7 * c.new.pi
+    ball = Enclosure(c.new.pi, radius * (1 + 1e-6))
+    resolvent = eliminate(enclosed.mdp.P, ball, enclosed.mdp.gamma)
+    reward = rng.standard_normal((*c.batch, 4))
+    V, rho = resolvent.values(reward).bounds(), resolvent.occupancy(enclosed.mdp.rho0).bounds()
+    assert (V[1] - V[0]).max() < 1e-3
+    moved = compare(enclosed.mdp, enclosed.old, ball)
+    for _ in range(5):
+        tilt = c.new.pi + radius * rng.uniform(-0.4, 0.4, radius.shape)
+        other = compare(c.mdp, c.old.pi, tilt / tilt.sum(-1, keepdims=True))
+        for index in np.ndindex(c.batch):
+            P, pi, gamma = c.mdp.P[index], other.new.pi[index], exact(c.mdp.gamma[index])
+            p = [normalised(row) for row in pi]
+            chain = [[sum(p[s][a] * normalised(P[s, a])[t] for a in range(3)) for t in range(4)] for s in range(4)]
+            inverse = flint.fmpq_mat([[int(s == t) - gamma * chain[s][t] for t in range(4)] for s in range(4)]).inv()
+            start = normalised(c.mdp.rho0[index])
+            for s in range(4):
+                value = sum(inverse[s, t] * exact(reward[index][t]) for t in range(4))
+                visits = sum(start[t] * inverse[t, s] for t in range(4))
+                assert inside(V[0][index][s], V[1][index][s], value)
+                assert inside(rho[0][index][s], rho[1][index][s], visits)
+        for index in np.ndindex(c.batch):
+            bad, unknown = misses(other, moved, index)
+            assert not bad
+            assert not unknown
+
+
+def test_sqrt_horizon_contains_the_polylogarithm():
+    gamma = np.concatenate([np.linspace(0, 0.999, 400), 1 - np.geomspace(1e-12, 0.5, 100)])
+    low, high = sqrt_horizon(Enclosure(gamma)).bounds()
+    with flint.ctx.workprec(120):
+        for g, lower, upper in zip(gamma, low, high, strict=True):
+            value = flint.arb(float(g)).polylog(flint.arb(-0.5))
+            assert flint.arb(float(lower)) <= value
+            assert value <= flint.arb(float(upper))
+    assert ((high - low) <= 1e-13 * np.maximum(high, 1e-9)).all()
+
+
+def test_only_whole_rows_are_distributions():
+    law = Law(np.array([[0.1, 0.2, 0.7], [1.0, 0.0, 0.0]]))
+    assert isinstance(law[0, ...], Law)
+    assert isinstance(np.broadcast_to(law, (4, 2, 3)), Law)
+    for part in (law[..., :2], law.T, law[..., [0, 0, 1]], law / 2, law.reshape(3, 2)):
+        assert not isinstance(part, Law)
+    assert not law.rad[1].any()
