@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -142,7 +142,9 @@ class Verdicts:
     claim: str
     holds: NDArray[np.bool_]  # [*B]
     violated: NDArray[np.bool_]  # [*B]
+    usage: Array  # [*B] what lhs / rhs certainly reaches, its lower end
     exact: NDArray[np.bool_]  # [*B] whether exact numbers were asked, floats having left it open
+    error: str  # what is wrong with the claim, which is then undecided; empty where nothing is
 
     @property
     def undecided(self) -> NDArray[np.bool_]:
@@ -150,8 +152,12 @@ class Verdicts:
         return ~(self.holds | self.violated)
 
 
-def certify_batch(claims: Iterable[Claim | str], c: Comparison, *, exact: int = 0, max_bits: int = MAX_BITS) -> list[Verdicts]:
+def certify_batch(
+    claims: Iterable[Claim | str], c: Comparison, *, exact: int | Sequence[int] = 0, max_bits: int = MAX_BITS
+) -> list[Verdicts]:
     """Decide claims on every instance of a batch in floats, and some of what that leaves open in exact numbers.
+
+    A claim that fails does not stop the others: its verdicts say why.
 
     Parameters
     ----------
@@ -160,50 +166,77 @@ def certify_batch(claims: Iterable[Claim | str], c: Comparison, *, exact: int = 
     c
         A comparison in floats, of batch shape ``*B``.
     exact
-        At most so many instances of each claim are decided in exact numbers, a thousand times as dear as floats: those that are
-        nearest to a violation first.
+        At most so many instances of each claim (one number for all, or one a claim) are decided in exact numbers, a thousand
+        times as dear as floats: those that may be nearest to a violation first.
     max_bits
         As in :func:`certify`.
 
     Raises
     ------
     ValueError
-        As :func:`certify`, or if ``exact`` is negative.
+        If a claim is unknown or ``exact`` is negative.
     """
-    if exact < 0:
-        raise ValueError(f"exact is {exact}; give the number of instances to decide in exact numbers, or 0")
     found = [_find(claim) for claim in claims]
+    budgets = [exact] * len(found) if isinstance(exact, int) else list(exact)
+    if min(budgets, default=0) < 0:
+        raise ValueError(f"exact is {exact}; give the number of instances to decide in exact numbers, or 0")
     enclosed = enclose(c)
     verdicts, asked = [], defaultdict(list)
-    for k, claim in enumerate(found):
-        holds, violated, most = _float_outcomes(claim, enclosed)
-        verdicts.append(Verdicts(claim.id, holds, violated, np.zeros(c.batch, dtype=bool)))
+    for k, (claim, budget) in enumerate(zip(found, budgets, strict=True)):
+        holds, violated, (least, most), error = _float_outcomes(claim, enclosed)
+        verdicts.append(Verdicts(claim.id, holds, violated, least, np.zeros(c.batch, dtype=bool), error))
         left = np.flatnonzero(verdicts[-1].undecided)
         order = np.argsort(-most.ravel()[left], kind="stable")
-        for i in left[order][:exact]:
+        for i in left[order][: 0 if error else budget]:
             asked[int(i)].append(k)
     for i, wanted in sorted(asked.items()):
         where = np.unravel_index(i, c.batch)
-        answers = certify_all([found[k] for k in wanted], c.mdp[where] if where else c.mdp, c.old.pi[where], c.new.pi[where])
-        for k, answer in zip(wanted, answers, strict=True):
+        mdp = c.mdp[where] if where else c.mdp
+        for k, answer in zip(
+            wanted, _each([found[k] for k in wanted], mdp, c.old.pi[where], c.new.pi[where], max_bits), strict=True
+        ):
+            if isinstance(answer, str):
+                verdicts[k] = replace(verdicts[k], error=answer)
+                continue
             verdicts[k].holds[where] = answer.outcome is Outcome.HOLDS
             verdicts[k].violated[where] = answer.outcome is Outcome.VIOLATED
+            verdicts[k].usage[where] = answer.usage.lower
             verdicts[k].exact[where] = True
     return verdicts
 
 
-def _float_outcomes(claim: Claim, enclosed: Comparison) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Array]:
-    """Where a claim certainly holds and where it is certainly violated [*B], and the most that its usage may be."""
-    shape = enclosed.batch
-    sides = _float_sides(claim, enclosed)
+def _each(claims: list[Claim], mdp: MDP, old: Array, new: Array, max_bits: int) -> Sequence[Verdict | str]:
+    """The verdicts in exact numbers, or what is wrong with those of the claims that fail."""
+    try:
+        return certify_all(claims, mdp, old, new, max_bits=max_bits)
+    except ValueError as error:
+        if len(claims) == 1:
+            return [str(error)]
+        return [answer for claim in claims for answer in _each([claim], mdp, old, new, max_bits)]
+
+
+def _float_outcomes(claim: Claim, enclosed: Comparison) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[Array, Array], str]:
+    """Where a claim certainly holds and where it is certainly violated [*B], the ends of its usage [*B], and what is wrong."""
+    shape, error = enclosed.batch, ""
+    try:
+        sides = _float_sides(claim, enclosed)
+    except Exception as failure:
+        sides, error = None, f"{type(failure).__name__}: {failure}"
     if sides is None:
-        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), np.zeros(shape)
-    (left, left_most), (right, right_most) = (_float_bounds(side) for side in sides)
+        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), (np.zeros(shape), np.zeros(shape)), error
+    (left, left_most), (right, right_most) = ends = [_float_bounds(side) for side in sides]
     further = tuple(range(len(shape), left.ndim))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        most = np.where(left_most <= 0, 0.0, left_most / right)
     holds, violated = (left_most <= right).all(further), (left > right_most).any(further)
-    return np.asarray(holds), np.asarray(violated), np.asarray(most.max(further))
+    usage = [np.array(end.max(further)) for end in _float_usage(*ends[0], *ends[1])]
+    return np.array(holds), np.array(violated), (usage[0], usage[1]), ""
+
+
+def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array) -> tuple[Array, Array]:
+    """Ends of lhs / rhs from those of both sides, by the conventions of :meth:`Claim.usage`."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        least = np.where((left <= 0) | np.isinf(right_most), 0.0, np.nextafter(left / right_most, 0.0))
+        most = np.where((left_most <= 0) | np.isinf(right), 0.0, np.nextafter(left_most / right, np.inf))
+    return least, most
 
 
 def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any] | None:
@@ -224,10 +257,8 @@ def _by_floats(claim: Claim, enclosed: Comparison) -> Verdict:
     sides = _float_sides(claim, enclosed)
     if sides is None:
         return Verdict(claim.id, Outcome.UNDECIDED, unknown, unknown, unknown, "float", 0, "floats cannot tell")
-    (left, left_most), (right, right_most) = ([end.ravel() for end in _float_bounds(side)] for side in sides)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        least = np.where((left <= 0) | np.isinf(right_most), 0.0, np.nextafter(left / right_most, 0.0))
-        most = np.where((left_most <= 0) | np.isinf(right), 0.0, np.nextafter(left_most / right, np.inf))
+    (left, left_most), (right, right_most) = ends = [[end.ravel() for end in _float_bounds(side)] for side in sides]
+    least, most = _float_usage(*ends[0], *ends[1])
     violated, holds = bool((left > right_most).any()), bool((left_most <= right).all())
     outcome = Outcome.VIOLATED if violated else Outcome.HOLDS if holds else Outcome.UNDECIDED
     worst = int(most.argmax())

@@ -35,8 +35,9 @@ from tqdm import tqdm
 from bounds import Comparison, compare
 from mdps import MDP
 from mdps.optimal import optimal_policy
+from mdps.terminal import terminal
 from studies import paths, records
-from studies.neural import Learner, Walk, terminal, walks
+from studies.neural import Learner, Walk, walks
 from studies.neural_truth_figures import REGION_KEYS, regions
 from studies.neural_truth_figures import figures as figures
 from trpo.curvature import Curvature

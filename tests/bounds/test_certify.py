@@ -7,12 +7,14 @@ import mpmath as mp
 import numpy as np
 import oracle
 import pytest
+from agreement import disagreements
 
-from bounds import CATALOGUE, Outcome, certify, certify_all
+from bounds import CATALOGUE, Outcome, certify, certify_all, certify_batch, compare
 from bounds.catalogue import Claim
 from bounds.certify import Interval, _interval, _usage, exact_comparison, outcomes, together
 from bounds.exact import Exact, exact, precision
 from bounds.instances import STRUCTURED
+from bounds.pairs import PAIRINGS
 from mdps import MDP
 from mdps.families import fam_cpi, fam_tv, fork, garnet
 
@@ -266,3 +268,56 @@ def test_a_users_own_claim_needs_nothing_more():
         x = oracle.compare(mdp, old, new)
         expected = max(mp.sqrt(x.kl_max), 1 - mp.exp(-x.tv_max)) * x.eps_A / x.h**2
         assert holds(certify(claim(penalty), mdp, old, new).penalty, expected)
+
+
+def test_floats_are_never_contradicted_by_exact_numbers():
+    wrong, said = disagreements(60, seed=3)
+    assert not wrong
+    assert {outcome for _, outcome in said} == {"HOLDS", "VIOLATED", "undecided"}
+
+
+def test_a_batch_is_decided_as_its_instances_are():
+    mdp = garnet(4, 3, 2, gamma=0.9, seed=0, batch=(6,))
+    old, new = PAIRINGS["mixed"](mdp, np.full(6, 0.3), np.random.default_rng(0))
+    claims = ["tv-trpo", "G16-linear", "gap-occ-span", "grad-match"]
+    floats = certify_batch(claims, compare(mdp, old, new))
+    exact = certify_batch(claims, compare(mdp, old, new), exact=[0, 0, 2, 6])
+    assert [int(v.exact.sum()) for v in exact] == [0, 0, min(2, int(floats[2].undecided.sum())), 6]
+    assert floats[3].undecided.all()  # complex numbers are for the exact layer
+    for k, claim in enumerate(claims):
+        for i in range(6):
+            verdict = certify(claim, mdp[i], old[i], new[i])
+            for batch in (floats, exact):
+                assert batch[k].usage[i] <= verdict.usage.upper
+                if not batch[k].undecided[i]:
+                    assert batch[k].holds[i] == (verdict.outcome is Outcome.HOLDS)
+                    assert batch[k].violated[i] == (verdict.outcome is Outcome.VIOLATED)
+
+
+def test_single_verdicts_may_come_from_floats():
+    mdp = garnet(4, 3, 2, gamma=0.9, seed=0)
+    old, new = PAIRINGS["mixed"](mdp, np.asarray(0.3), np.random.default_rng(0))
+    by_floats, exactly = (certify("tv-trpo", mdp, old, new, floats=floats) for floats in (True, False))
+    assert (by_floats.layer, exactly.layer) == ("float", "exact")
+    assert by_floats.usage.lower <= exactly.usage.lower <= exactly.usage.upper <= by_floats.usage.upper
+    assert certify("grad-match", mdp, old, new, floats=True).layer == "exact"
+
+
+def test_a_claim_that_fails_does_not_stop_the_others(monkeypatch):
+    mdp = garnet(3, 2, 2, gamma=0.5, seed=0, batch=(2,))
+    old, new = PAIRINGS["mixed"](mdp, np.full(2, 0.3), np.random.default_rng(0))
+
+    def broken(c):
+        raise RuntimeError("no such thing")
+
+    def floats_only(c):
+        return np.array([math.sqrt(float(x)) for x in c.tv_max])
+
+    faulty = [Claim(name, "bound", "open", "", "", statement) for name, statement in (("a", broken), ("b", floats_only))]
+    first, second, third = certify_batch([*faulty, "tv-trpo"], compare(mdp, old, new), exact=1)
+    assert "no such thing" in first.error
+    assert first.undecided.all()
+    assert "claim 'b' cannot be evaluated on exact numbers" in second.error
+    assert third.holds.all()
+    with pytest.raises(ValueError, match="exact is -1"):
+        certify_batch(["tv-trpo"], compare(mdp, old, new), exact=-1)
