@@ -86,6 +86,16 @@ def occ_tv_klmean(c: Comparison) -> Sides:
     return _moved(c), np.sqrt(divergences.times(c.gamma * c.horizon, c.kl_mean) / 2)
 
 
+@lemma(
+    "occ-tv-klmean-joint",
+    source="Pinsker and the chain rule on the laws of state and action",
+    formula=r"T\leq\gamma\sqrt{\frac{E_d KL}{2(1-\gamma)}}",
+)
+def occ_tv_klmean_joint(c: Comparison) -> Sides:
+    """d = (1-gamma) rho0 + gamma d P, so T <= gamma TV(d pi, d' pi'), and KL(d pi || d' pi') = KL(d || d') + E_d KL."""
+    return _moved(c), divergences.times(c.gamma, np.sqrt(c.horizon * c.kl_mean / 2))
+
+
 @lemma("occ-tv-bh", source="Bretagnolle & Huber 1979 on occ-kl-chain", formula=r"T\leq\sqrt{1-e^{-\gamma E_d KL/(1-\gamma)}}")
 def occ_tv_bh(c: Comparison) -> Sides:
     """Never above one."""

@@ -90,6 +90,26 @@ def kl_three_halves(c: Comparison) -> Array:
 
 
 @bound(
+    "kl-three-halves-jensen",
+    source="Jensen on kl-sqrt-horizon, with the weights (1-gamma) gamma^(t-1) of t = 1, 2, ...",
+    formula=r"\frac{2\epsilon\gamma}{(1-\gamma)^{3/2}}\max_s KL(\pi\|\tilde\pi)",
+)
+def kl_three_halves_jensen(c: Comparison) -> Array:
+    """kl-three-halves times sqrt(gamma)."""
+    return times(2 * c.eps_A * c.gamma * c.horizon**1.5, c.kl_max)
+
+
+@bound(
+    "meankl-joint",
+    source="gap-occ-eps and occ-tv-klmean-joint",
+    formula=r"\frac{2\gamma\epsilon_g}{(1-\gamma)^{3/2}}\sqrt{\frac{1}{2}E_d KL(\pi\|\tilde\pi)}",
+)
+def meankl_joint(c: Comparison) -> Array:
+    """meankl-chain times sqrt(gamma), and cpo-kl12 times sqrt(1-gamma): never worse than either."""
+    return times(2 * c.gamma * c.eps_g * c.horizon**1.5, np.sqrt(c.kl_mean / 2))
+
+
+@bound(
     "meankl-chain",
     source="gap-occ-eps and occ-tv-klmean",
     formula=r"\frac{2\epsilon_g}{1-\gamma}\sqrt{\frac{\gamma E_d KL(\pi\|\tilde\pi)}{2(1-\gamma)}}",
@@ -126,7 +146,7 @@ def meankl_linear(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_c(c: Comparison) -> Array:
-    """True for gamma >= 8/17 (by meankl-linear), false for gamma < 1/17 (``fork``), open between."""
+    """True for gamma >= 8/17 (by meankl-linear), false for gamma <= 0.13 (certified witnesses), open between."""
     return times(coefficient(c), c.kl_mean)
 
 
@@ -137,7 +157,7 @@ def meankl_trpo_c(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_half_c(c: Comparison) -> Array:
-    """True for gamma >= 8/9 (by meankl-linear), false for gamma < 1/5 (``fork``), open between."""
+    """True for gamma >= 8/9 (by meankl-linear), false for gamma <= 0.43 (certified witnesses), open between."""
     return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_mean)
 
 

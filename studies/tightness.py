@@ -8,14 +8,15 @@ column       meaning
 study        "tightness"
 claim        id in the catalogue; then its ``kind``, ``status`` and ``source``
 gamma        discount factor
-start        "random", or "structured": from the families of :mod:`bounds.instances` that fit the states and actions
+start        "random"; "structured", from the families of :mod:`bounds.instances` that fit the states and actions; "stored", the
+             witness that is kept of the claim at that gamma, certified again and not searched from: the best of long searches
 states       and ``actions`` of the processes searched
 usage        certified: the lower end of its enclosure; above 1 the claim is refuted
 outcome      of the certificate: HOLDS, VIOLATED or UNDECIDED
 ceiling      a proven upper limit of the usage (:data:`CEILINGS`), the supremum where it is known; nan where there is none
 improvable   ceiling / usage: what the search leaves open; 1 where the ceiling is met
 sharpest     1 / usage: no bound of the same form has a constant smaller by more than this factor
-budget       comparisons spent
+budget       comparisons spent, of a stored witness by the search that found it
 seed         of the search; a row depends on it and its own settings only
 ============ ==========================================================================================================
 """
@@ -23,6 +24,7 @@ seed         of the search; a row depends on it and its own settings only
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -33,14 +35,17 @@ from bounds import Claim
 from bounds.instances import STRUCTURED
 from bounds.search import search
 from bounds.sharper import sqrt_horizon
+from bounds.witnesses import load, path_of
 from mdps.families.worst_case import Pair
 from studies import records
 from studies.tightness_figures import by_bound
 from studies.tightness_figures import figures as figures
 
 GAMMAS = (0.5, 0.9, 0.99)
-OPEN_GAMMAS = (0.01, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 0.9, 0.99)
-STARTS = ("random", "structured")
+OPEN_GAMMAS = (0.01, 0.03, 0.05, 0.07, 0.1, 0.13, 0.14, 0.2, 0.25, 0.3, 0.36, 0.4, 0.43, 0.5, 0.7, 0.9, 0.99)
+STARTS = ("random", "structured", "stored")
+WITNESSES = Path(__file__).resolve().parents[1] / "tests" / "bounds" / "witnesses"
+"""Where witnesses are kept, as exact fractions; the tests replay them."""
 
 
 def _three_halves(gamma: float) -> float:
@@ -60,6 +65,7 @@ CEILINGS: dict[str, Callable[[float], float]] = {
     "kl-seed-summary": lambda gamma: gamma * _three_halves(gamma),
     "kl-bh": _three_halves,
     "kl-three-halves": lambda gamma: _three_halves(gamma) * float(np.sqrt(gamma / (1 - gamma))),
+    "kl-three-halves-jensen": lambda gamma: _three_halves(gamma) / float(np.sqrt(1 - gamma)),
     "cpo-kl12": lambda gamma: float(np.sqrt(1 - gamma)),
     "meankl-chain": lambda gamma: float(np.sqrt(gamma)),
     "meankl-chain-bh": lambda gamma: float(np.sqrt(gamma)),
@@ -69,10 +75,8 @@ CEILINGS: dict[str, Callable[[float], float]] = {
 """Upper limits of a usage at 0 < gamma < 1 that follow from another theorem; every other theorem has its own, 1.
 
 Those of max KL follow from kl-sqrt-horizon, whose proof reads the same with KL reversed, or with 1 - exp(-KL) in the place of KL.
-Those of TRPO's C with the mean KL follow from meankl-linear. The others, from a sharper form of occ-tv-klmean. As
-d = (1-gamma) rho0 + gamma d P, T is at most gamma times the TV between the laws d pi and d' pi' of state and action, and by the
-chain rule KL(d pi || d' pi') = KL(d || d') + E_d KL <= E_d KL / (1-gamma), so that T <= gamma sqrt(E_d KL / (2 (1-gamma))), and
-T <= gamma sqrt(1 - exp(-E_d KL / (1-gamma))).
+Those of TRPO's C with the mean KL follow from meankl-linear, those of cpo-kl12 and meankl-chain from meankl-joint, and that of
+meankl-chain-bh as meankl-joint does, by the inequality of Bretagnolle and Huber: T <= gamma sqrt(1 - exp(-E_d KL / (1-gamma))).
 """
 
 
@@ -95,7 +99,7 @@ def run(
     gammas, open_gammas
         Discount factors of the theorems, and of the open claims; None for the study's own.
     starts
-        Some of "random" and "structured".
+        Some of "random", "structured" and "stored".
     states, actions
         Of the processes searched.
     budget
@@ -122,11 +126,15 @@ def run(
         for claim in checked
         for gamma in (open_gammas if claim.status == "open" else gammas)
         for start in starts
+        if start != "stored" or path_of(WITNESSES, claim.id, gamma).exists()
     ]
     rows = []
     for claim, gamma, start in tqdm(tasks, desc="tightness", unit="search", disable=None):
-        given = structured(gamma, states, actions) if start == "structured" else []
-        witness = search(claim, states=states, actions=actions, gamma=gamma, budget=budget, seed=seed, starts=given)
+        if start == "stored":
+            witness = load(path_of(WITNESSES, claim.id, gamma))
+        else:
+            given = structured(gamma, states, actions) if start == "structured" else []
+            witness = search(claim, states=states, actions=actions, gamma=gamma, budget=budget, seed=seed, starts=given)
         highest = ceiling(claim, gamma)
         rows.append(
             {
@@ -137,15 +145,15 @@ def run(
                 "source": claim.source,
                 "gamma": gamma,
                 "start": start,
-                "states": states,
-                "actions": actions,
+                "states": witness.mdp.S,
+                "actions": witness.mdp.A,
                 "usage": witness.usage,
                 "outcome": str(witness.verdict.outcome),
                 "ceiling": highest,
                 "improvable": highest / witness.usage if witness.usage else np.inf,
                 "sharpest": 1 / witness.usage if witness.usage else np.inf,
                 "budget": witness.budget,
-                "seed": seed,
+                "seed": witness.seed,
             }
         )
     labels = ["study", "claim", "kind", "status", "source", "start", "outcome"]

@@ -32,7 +32,7 @@ def by_bound(table: pd.DataFrame) -> Figure:
     shown = [gammas[i] for i in np.unique(np.linspace(0, len(gammas) - 1, PANELS).round().astype(int))]
     shown = gammas if len(gammas) <= PANELS else shown
     ids = _ordered(table)
-    looks = {"random": (BLUE, "o", BLUE), "structured": (ORANGE, "D", "none")}
+    looks = {"random": (BLUE, "o", BLUE), "structured": (ORANGE, "D", "none"), "stored": (BLACK, "x", BLACK)}
     starts = [start for start in looks if start in set(table["start"])]
     with style():
         figure = Figure(figsize=(DOUBLE, 0.95 + 0.145 * len(ids)))
@@ -61,7 +61,12 @@ def by_bound(table: pd.DataFrame) -> Figure:
         grid[0].set_ylim(-0.7, len(ids) - 0.3)
         figure.supxlabel(r"largest certified usage $|\eta_{\rm new}-L|$ / penalty", fontsize=8)
         marks = [
-            swatch(f"found from {start} starts", color=looks[start][0], marker=looks[start][1], markerfacecolor=looks[start][2])
+            swatch(
+                "stored witness" if start == "stored" else f"found from {start} starts",
+                color=looks[start][0],
+                marker=looks[start][1],
+                markerfacecolor=looks[start][2],
+            )
             for start in starts
         ]
         for mark in marks:
@@ -98,7 +103,7 @@ def open_claims(table: pd.DataFrame) -> Figure:
             swatch(label(str(id)), color=CYCLE[n % 7], linestyle=DASHES[n % 5], marker=MARKERS[n % 9]) for n, id in enumerate(ids)
         ]
         handles.append(swatch("proven ceiling, where there is one, in the same dash", color="0.3", linewidth=0.5))
-        legend_above(figure, handles, 4, f"above 1 a claim is refuted, below it is only not broken; {_caption(table)}")
+        legend_above(figure, handles, 4, f"above 1 a claim is refuted, below it is only not broken\n{_caption(table)}")
     return figure
 
 
@@ -110,9 +115,13 @@ def _ordered(table: pd.DataFrame) -> list[str]:
 
 
 def _caption(table: pd.DataFrame) -> str:
-    sizes = sorted(set(zip(table["states"], table["actions"], strict=True)))
+    searched = table[table["start"] != "stored"]
+    sizes = sorted(set(zip(searched["states"], searched["actions"], strict=True)))
+    if not sizes:
+        return "stored witnesses"
     shapes = ", ".join(f"{s} states, {a} actions" for s, a in sizes)
-    return f"{shapes}; {table['budget'].max():,} comparisons a search"
+    stored = "; stored witnesses are those of longer searches, of up to 6 states" if len(searched) < len(table) else ""
+    return f"{shapes}; {searched['budget'].max():,} comparisons a search{stored}"
 
 
 def _log_odds(gamma: np.ndarray) -> np.ndarray:

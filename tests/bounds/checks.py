@@ -57,6 +57,9 @@ SUPREMUM_ONE = [
     "cpo-tv-newocc",
     "cpo-tv-span",
     "meankl-chain-bh",
+    "meankl-joint",
+    "kl-three-halves-jensen",
+    "occ-tv-klmean-joint",
     "pinsker-tight",
     "bh-sqrt",
     "bh-half",
@@ -139,6 +142,8 @@ def by_hand(claim_id):
         "kl-bh": 4 * 2 * 0.8 * 25 * (1 - 4 / 5),  # exp(-log(5/4)) = 4/5
         "kl-sqrt-horizon": 2 * 2 * SQRT_HORIZON * K[0],
         "kl-three-halves": 2 * 2 * math.sqrt(0.8) * math.sqrt(125) * K[0],
+        "kl-three-halves-jensen": 2 * 2 * 0.8 * math.sqrt(125) * K[0],
+        "meankl-joint": 2 * 0.8 * 1.2 * math.sqrt(125) * math.sqrt(K_MEAN / 2),
         "meankl-chain": 2 * 1.2 * 5 * math.sqrt(0.8 * K_MEAN * 5 / 2),
         "meankl-chain-bh": 2 * 1.2 * 5 * math.sqrt(1 - math.exp(-0.8 * K_MEAN * 5)),
         "meankl-linear": 2 * (0.8 * 25 + 2 * math.sqrt(1.6) * math.sqrt(125)) * K_MEAN,
@@ -150,6 +155,7 @@ def by_hand(claim_id):
         "occ-ergodic": F(4, 5) * F(25, 21) * F(13, 90),
         "occ-dobrushin": 1 / (1 - F(4, 5) * F(1, 5)),
         "occ-kl-chain": 0.8 * 5 * K_MEAN,
+        "occ-tv-klmean-joint": 0.8 * math.sqrt(5 * K_MEAN / 2),
         "occ-tv-klmean": math.sqrt(0.8 * 5 * K_MEAN / 2),
         "occ-tv-bh": math.sqrt(1 - math.exp(-0.8 * 5 * K_MEAN)),
         "kemeny-zhang-ross": 0,  # state 1 is absorbing: the premise does not hold
@@ -207,6 +213,7 @@ def _regret_by_hand():
 
 _T = 2 / 21
 LEFT_BY_HAND = {
+    "occ-tv-klmean-joint": _T,
     **{name: _T for name in ("occ-tv-max", "occ-tv-mean", "occ-tv-mean-newocc", "occ-ergodic", "occ-tv-klmean", "occ-tv-bh")},
     "occ-dobrushin": 25 / 21,
     "occ-kl-chain": log(7 / 5) / 3 + 2 / 3 * log(7 / 8),  # d/d' = (1/3)/(5/21), (2/3)/(16/21)

@@ -7,6 +7,7 @@ import pytest
 from bounds import CATALOGUE
 from bounds.certify import Outcome
 from bounds.search import search
+from bounds.witnesses import load
 from studies import tightness
 from studies.figures import save
 from studies.tightness import CEILINGS, ceiling, structured
@@ -20,11 +21,21 @@ def table():
 
 
 def test_one_row_for_each_bound_gamma_and_start(table):
-    assert len(table) == 4 * 2 * 2
+    searched = table[table["start"] != "stored"]
+    assert len(searched) == 4 * 2 * 2
     assert not table.duplicated(["claim", "gamma", "start"]).any()
     assert set(table.loc[table["claim"] == "meankl-trpoC", "gamma"]) == {0.01, 0.9}
-    assert (table["budget"] == 2_000).all()
+    assert (searched["budget"] == 2_000).all()
     assert (table["usage"] > 0).all()
+
+
+def test_stored_witnesses_are_certified_again_where_there_are_any(table):
+    stored = table[table["start"] == "stored"].set_index(["claim", "gamma"])["usage"]
+    kept = {(w.claim, float(w.mdp.gamma)): w.usage for w in map(load, tightness.WITNESSES.glob("[ktcm]*l*@0.[59].json"))}
+    expected = {key: usage for key, usage in kept.items() if key in set(zip(table["claim"], table["gamma"], strict=True))}
+    assert len(expected) >= 5
+    assert stored.to_dict() == expected | {("tv-trpo", g): stored["tv-trpo", g] for g in (0.5, 0.9)}
+    assert stored["kl-trpo", 0.5] > 0.29  # 5 states
 
 
 def test_a_row_is_what_its_search_finds(table):
@@ -59,6 +70,7 @@ def test_ceilings_are_ratios_of_penalties(gamma):
         "kl-seed-summary": (sqrt_horizon, 2 / h**2),
         "kl-bh": (2 * sqrt_horizon, 4 * g / h**2),
         "kl-three-halves": (sqrt_horizon, 2 * mpmath.sqrt(g) / h**1.5),
+        "kl-three-halves-jensen": (sqrt_horizon, 2 * g / h**1.5),
         "cpo-kl12": (2 / h * g * mpmath.sqrt(1 / (2 * h)), 2 * g / h**2 / mpmath.sqrt(2)),
         "meankl-chain": (2 / h * g * mpmath.sqrt(1 / (2 * h)), 2 / h * mpmath.sqrt(g / (2 * h))),
         "meankl-trpoC": (g / h**2 + 2 * mpmath.sqrt(2 * g) / h**1.5, 4 * g / h**2),
@@ -84,8 +96,9 @@ def test_summary_keeps_the_better_start(table):
     assert len(summary) == 8
     for _, row in summary.iterrows():
         own = table[(table["claim"] == row["claim"]) & (table["gamma"] == row["gamma"])]
-        assert row["usage"] == own["usage"].max() == max(row["from_random"], row["from_structured"])
-        assert row["budget"] == 4_000
+        found = [row[f"from_{start}"] for start in ("random", "structured", "stored")]
+        assert row["usage"] == own["usage"].max() == np.nanmax(found)
+        assert row["budget"] == own["budget"].sum()
 
 
 def test_figures_are_drawn(table, tmp_path):
