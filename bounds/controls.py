@@ -83,7 +83,7 @@ def g5_h(c: Comparison) -> Array:
     status="open",
 )
 def g6(c: Comparison) -> Array:
-    """The mean, and the other direction: false for gamma <= 0.14 (certified witnesses), open above."""
+    """The mean, and the other direction: refuted up to 0.14 (``fork``, certified witnesses), open above."""
     return times(coefficient(c), c.kl_reverse_mean)
 
 

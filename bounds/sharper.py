@@ -146,7 +146,7 @@ def meankl_linear(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_c(c: Comparison) -> Array:
-    """True for gamma >= 8/17 (by meankl-linear), false for gamma <= 0.13 (certified witnesses), open between."""
+    """True for gamma >= 8/17 (by meankl-linear), refuted up to 0.13 (``fork``, certified witnesses), open between."""
     return times(coefficient(c), c.kl_mean)
 
 
@@ -157,7 +157,7 @@ def meankl_trpo_c(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_half_c(c: Comparison) -> Array:
-    """True for gamma >= 8/9 (by meankl-linear), false for gamma <= 0.43 (certified witnesses), open between."""
+    """True for gamma >= 8/9 (by meankl-linear), refuted up to 0.43 (``fork``, certified witnesses), open between."""
     return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_mean)
 
 

@@ -30,7 +30,7 @@ def claims_table(summary: pd.DataFrame) -> str:
     """
     lines = [
         f"Held against {summary['instances'].max():,} comparisons each. Usages and violations are certified. Floats leave "
-        f"{summary['undecided'].sum() / summary['instances'].sum():.1%} of all verdicts open, equalities above all.",
+        f"{summary['undecided'].sum() / summary['instances'].sum():.1%} of all verdicts open: equalities, and identities to 1e-13 of their scale.",
         "",
         "| id | statement | source | status | certified usage | verdict |",
         "|---|---|---|---|---|---|",

@@ -35,16 +35,20 @@ def test_a_missing_marker_is_named():
 
 def test_the_code_in_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", readme.README.read_text(), re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {}
     exec(blocks[0], names)
     assert names["c"].batch == (1000,)
     exec(blocks[1], agent := {})
     assert agent["agent"].history[-1].step.accepted
+    exec(blocks[2], names)
+    assert names["verdict"].outcome == "HOLDS"
+    assert names["witness"].usage > 1
+    assert blocks[3] in (readme.README.parent / "examples/my_bounds.py").read_text()
     before = dict(CATALOGUE)
     try:
-        exec(blocks[2], names)
-        assert CATALOGUE["my-bound"].usage(names["c"]).shape == (1000,)
+        exec(blocks[3], names)
+        assert CATALOGUE["my-cpo-resolvent"].usage(names["c"]).shape == (1000,)
     finally:
         CATALOGUE.clear()
         CATALOGUE.update(before)
