@@ -47,6 +47,7 @@ def test_the_code_in_the_readme_runs():
     assert blocks[3] in (readme.README.parent / "examples/my_bounds.py").read_text()
     before = dict(CATALOGUE)
     try:
+        CATALOGUE.pop("my-cpo-resolvent", None)  # there already with ``pytest -p my_bounds``
         exec(blocks[3], names)
         assert CATALOGUE["my-cpo-resolvent"].usage(names["c"]).shape == (1000,)
     finally:
