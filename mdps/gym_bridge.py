@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from mdps.mdp import MDP, Array
+from mdps.terminal import terminal
 
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -191,28 +192,28 @@ class _Sampler:
     def __init__(self, mdp: MDP) -> None:
         if mdp.batch:
             raise ValueError(f"the MDP is a batch of shape {mdp.batch}; an environment needs a single instance: pass mdp[i]")
-        self._start = _cumulative(mdp.rho0)
-        self._next = _cumulative(mdp.P)
+        self._start = cumulative(mdp.rho0)
+        self._next = cumulative(mdp.P)
         self._reward = mdp.R
-        leaves = mdp.P * ~np.eye(mdp.S, dtype=bool)[:, None, :]
-        self._terminal = (leaves == 0).all((1, 2)) & (mdp.R == 0).all(1)
+        self._terminal = terminal(mdp)
 
     def start(self, u: Array) -> Integers:
-        return _invert(self._start, u)
+        return invert(self._start, u)
 
     def step(self, state: Integers, action: Integers, u: Array) -> tuple[Integers, Array, Booleans]:
-        to = _invert(self._next[state, action], u)
+        to = invert(self._next[state, action], u)
         return to, self._reward[state, action], self._terminal[to]
 
 
-def _cumulative(table: Array) -> Array:
+def cumulative(table: Array) -> Array:
+    """Return cumulative probabilities along the last axis, the last of them 1."""
     total = table.cumsum(-1)
     return total / total[..., -1:]
 
 
-def _invert(cumulative: Array, u: Array) -> Integers:
-    """Index of the first entry above u in [0, 1): never one of probability 0."""
-    return (cumulative <= u[:, None]).sum(-1)
+def invert(table: Array, u: Array) -> Integers:
+    """Return the index of the first entry of ``cumulative`` laws [N,K] (or [K]) above u [N] in [0, 1): never of probability 0."""
+    return (table <= u[:, None]).sum(-1)
 
 
 def _actions(actions: Any, count: int, copies: int) -> Integers:

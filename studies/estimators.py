@@ -36,6 +36,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ from tqdm import tqdm
 from mdps import MDP, evaluate
 from mdps.gym_bridge import TabularEnv, TabularVectorEnv
 from mdps.mdp import Array
+from mdps.terminal import terminal
 from studies import paths as named
 from studies.estimators_figures import biases
 from studies.estimators_figures import figures as figures
@@ -135,10 +137,13 @@ def run(
     chosen = list(ESTIMATORS) if estimators is None else list(estimators)
     if unknown := [name for name in chosen if name not in ESTIMATORS]:
         raise ValueError(f"unknown estimator {unknown[0]!r}; expected some of {', '.join(ESTIMATORS)}")
-    if batches < 3 or not 0 < cut < 1 or not delta > 0 or not damping > 0:
-        raise ValueError(
-            f"batches={batches}, cut={cut}, delta={delta}, damping={damping}; expected batches >= 3, 0 < cut < 1, the others > 0"
-        )
+    for what, values in {"budgets": budgets, "rollouts": rollouts}.items():
+        if not len(values) or min(values) < 1:
+            raise ValueError(f"{what} is {list(values)}; expected at least one number, none below 1")
+    if not isinstance(batches, Integral) or batches < 3:
+        raise ValueError(f"batches={batches}; expected batches >= 3, one number of independent batches")
+    if not 0 < cut < 1 or not delta > 0 or not damping > 0:
+        raise ValueError(f"cut={cut}, delta={delta}, damping={damping}; expected 0 < cut < 1, the others > 0")
     lasting = {name: process for name, process in mdp.items() if not _ends(process)}
     if left := [name for name in mdp if name not in lasting]:
         log.warning("left out, since their episodes end or gamma is 0: %s", ", ".join(left))
@@ -216,8 +221,7 @@ class _Truth:
 
 
 def _ends(mdp: MDP) -> bool:
-    stays = mdp.P[np.arange(mdp.S), :, np.arange(mdp.S)] == mdp.P.sum(-1)
-    return bool((stays.all(1) & (mdp.R == 0).all(1)).any()) or float(mdp.gamma) == 0
+    return bool(terminal(mdp).any()) or float(mdp.gamma) == 0
 
 
 def _draws(estimator: str) -> bool:

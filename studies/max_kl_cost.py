@@ -30,6 +30,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from studies.batches import collect
 from studies.figures import CYCLE, DASHES, DOUBLE, MARKERS, legend_above, style, swatch
 from trpo.agent import TRPO
 from trpo.batch import Batch
@@ -154,18 +155,12 @@ def figures(table: pd.DataFrame) -> dict[str, Figure]:
 
 
 def _problems(env: str, seed: int, count: int, states: int, updates: Sequence[int]) -> Iterator[tuple[str, int, Policy, Batch]]:
-    """Yield batches: states, advantages and shifts of the weights drawn as normal numbers; and single-path batches of agents."""
+    """Yield batches of so many states: single paths of agents; states, advantages and shifts of the weights drawn as normal."""
     for instance in range(count):
         agent = TRPO(env, seed=seed + instance, steps_per_update=states)
         for target in sorted(updates):
-            while len(agent.history) < target:
-                agent.learn(agent.steps + states)
-            yield (
-                f"{target} update{'s' * (target > 1)}",
-                instance,
-                agent.policy,
-                agent.sampler.collect(agent.policy, agent.value).batch,
-            )
+            agent.learn(updates=target)
+            yield f"{target} update{'s' * (target > 1)}", instance, agent.policy, collect(agent, states).batch
         policy = TRPO(env, seed=seed + instance).policy
         generator = torch.Generator().manual_seed(seed + instance)
         theta = flat_parameters(policy)

@@ -144,12 +144,6 @@ def walks(
     return np.stack([one.pi for one in done], axis=1), done
 
 
-def terminal(mdp: MDP) -> NDArray[np.bool_]:
-    """Return which states [S] are absorbing with reward 0: an episode ends there, and no single path lists them."""
-    stays = mdp.P[np.arange(mdp.S), :, np.arange(mdp.S)] == mdp.P.sum(-1)
-    return stays.all(1) & (mdp.R == 0).all(1)
-
-
 def _start(mdp: MDP, learner: Learner, seed: int) -> Policy:
     """A policy of random laws: its last layer is drawn anew, and scaled to the spread asked for."""
     env = TabularEnv(mdp)

@@ -19,7 +19,7 @@ rate          steps a second for "training", updates a second for an update
 
 The two differ in what they are free to choose: sb3-contrib steps 8 copies of an environment and fits its values by 10 epochs of
 Adam (its defaults); ours steps as many copies as its configuration says and fits values by Gauss-Newton steps. Network, radius,
-discount factors, samples a batch and rounds of conjugate gradients are the same.
+discount factor gamma, samples a batch and rounds of conjugate gradients are the same.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from studies.batches import collect
 from studies.throughput_agent_figures import figures as figures
 from studies.throughput_agent_figures import ratios as plot_ratios
 from trpo.agent import TRPO
@@ -42,6 +43,8 @@ from trpo.step import StepOptions, step
 from trpo.threads import threads as threads_of_torch
 from trpo.values import fit_values
 
+GAMMA = 0.99
+"""Discount factor of both where an environment's settings name none."""
 Timed = dict[str, Callable[[], float]]
 
 
@@ -142,17 +145,18 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _sb3(theirs: Any, env: str, samples: int, delta: float, seed: int, **options: Any) -> Any:
+def _sb3(theirs: Any, env: str, samples: int, delta: float, gamma: float, seed: int, **options: Any) -> Any:
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecNormalize
 
     venv: Any = make_vec_env(env, n_envs=8, seed=seed)
-    venv = VecNormalize(venv, gamma=0.99) if options.pop("normalise", False) else venv
-    return theirs("MlpPolicy", venv, n_steps=samples // 8, target_kl=delta, cg_max_steps=10, seed=seed, device="cpu", **options)
+    venv = VecNormalize(venv, gamma=gamma) if options.pop("normalise", False) else venv
+    settings = {"n_steps": samples // 8, "gamma": gamma, "target_kl": delta, "cg_max_steps": 10, "seed": seed, "device": "cpu"}
+    return theirs("MlpPolicy", venv, **settings, **options)
 
 
 def _training(theirs: Any, env: str, settings: dict[str, Any], steps: int, delta: float, seed: int, threads: int) -> Timed:
-    fraction = settings.pop("fraction", 1.0)
+    fraction, gamma = settings.pop("fraction", 1.0), settings.setdefault("gamma", GAMMA)
     normalise = bool(settings.get("normalise_observations", False))
 
     def ours() -> float:
@@ -161,7 +165,7 @@ def _training(theirs: Any, env: str, settings: dict[str, Any], steps: int, delta
         return _seconds(lambda: agent.learn(steps))
 
     def sb3() -> float:
-        agent = _sb3(theirs, env, 2048, delta, seed, normalise=normalise)
+        agent = _sb3(theirs, env, 2048, delta, gamma, seed, normalise=normalise)
         return _seconds(lambda: agent.learn(steps))
 
     return {"ours": ours, "sb3": sb3}
@@ -173,8 +177,8 @@ def _updates(theirs: Any, quantity: str, n: int, delta: float, fraction: float, 
 
     def ours() -> float:
         if "ours" not in made:
-            agent = TRPO("CartPole-v1", num_envs=64, steps_per_update=n, seed=seed, threads=threads)
-            made["ours"] = agent, agent.sampler.collect(agent.policy, agent.value)
+            agent = TRPO("CartPole-v1", num_envs=64, gamma=GAMMA, seed=seed, threads=threads)
+            made["ours"] = agent, collect(agent, n)
         agent, sample = made["ours"]
         policy, value = copy.deepcopy(agent.policy), copy.deepcopy(agent.value)
         assert sample.targets is not None
@@ -189,7 +193,7 @@ def _updates(theirs: Any, quantity: str, n: int, delta: float, fraction: float, 
 
     def sb3() -> float:
         if "sb3" not in made:
-            agent = _sb3(theirs, "CartPole-v1", n, delta, seed, **({} if full else {"n_critic_updates": 0}))
+            agent = _sb3(theirs, "CartPole-v1", n, delta, GAMMA, seed, **({} if full else {"n_critic_updates": 0}))
             _, callback = agent._setup_learn(n)
             agent.collect_rollouts(agent.env, callback, agent.rollout_buffer, n_rollout_steps=agent.n_steps)
             made["sb3"] = agent, copy.deepcopy(agent.policy.state_dict())

@@ -6,7 +6,7 @@ The table has one row an update:
 column             meaning
 ================== ====================================================================================================
 study, env         names
-region, delta      what bounded the step, and its radius in nats
+region, delta      what bounded the step, and its radius in nats, or the KL that a penalty aimed at
 seed               of the run
 printed            return that a publication printed for the episode this update reached (see ``run``); nan elsewhere
 iteration, steps   updates before this one; environment steps so far
@@ -16,13 +16,16 @@ return_last        of the last 100 episodes
 the rest           fields of :class:`trpo.agent.Iteration`, :class:`trpo.step.Step` and, as ``value_*``, :class:`trpo.values.Fit`
 ================== ====================================================================================================
 
-Each seed saves its agent as it goes. A run that was killed continues where it was, and ends with the same table.
+Each seed saves its agent as it goes. A run that was killed continues where it was, and ends with the same table. The name of an
+agent's file tells its configuration, so that one of another configuration in the same folder is left alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ from studies.train_figures import returns
 from studies.train_summary import summary as summary
 from trpo.agent import TRPO, Update
 from trpo.environments import vector_env
+from trpo.penalty import Penalty
 from trpo.region import Region
 from trpo.step import StepOptions
 
@@ -46,7 +50,7 @@ log = logging.getLogger("studies")
 def run(
     env: Mapping[str, Any],
     policy: Mapping[str, Any],
-    region: Mapping[str, Region],
+    region: Mapping[str, Region | Penalty],
     learner: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -66,7 +70,7 @@ def run(
     policy
         ``kind``, ``hidden``, ``activation``, ``std`` and ``init_log_std`` of :func:`trpo.policies.make_policy`.
     region
-        Trust regions by name, each of them trained with.
+        Trust regions by name, each of them trained with; or penalties that have a target.
     learner
         More arguments of :class:`trpo.agent.TRPO`, such as ``gamma`` and ``steps_per_update``.
     options
@@ -83,10 +87,15 @@ def run(
     Raises
     ------
     ValueError
-        If there is no region, a number is not positive, or the agent cannot be made of these parts.
+        If there is no region, a penalty has no target, a number is not positive, or the agent cannot be made of these parts.
     """
     if not region:
         raise ValueError("region is empty; choose at least one, such as region=[mean_kl]")
+    deltas = {name: one.target if isinstance(one, Penalty) else one.delta for name, one in region.items()}
+    if fixed := [name for name, delta in deltas.items() if delta is None]:
+        raise ValueError(
+            f"region {fixed[0]} is a penalty without a target; give the KL it aims at, for the table's delta: target=0.01"
+        )
     for name, value in {"seeds": seeds, "steps": steps, "episodes": episodes}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}; give at least 1")
@@ -110,7 +119,7 @@ def run(
             agent.learn(steps, episodes=episodes, callback=shown, checkpoint=path)
             agent.env.close()
             rows = pd.DataFrame([iteration.row() for iteration in agent.history])
-            made: dict[str, Any] = {"study": "train", "env": world, "region": name, "delta": region[name].delta, "seed": own}
+            made: dict[str, Any] = {"study": "train", "env": world, "region": name, "delta": deltas[name], "seed": own}
             heads = {**made, "printed": _printed(rows["episodes"].to_numpy(), episodes, printed)}
             tables.append(rows.assign(**heads)[[*heads, *rows.columns]])
     return pd.concat(tables, ignore_index=True).astype(dict.fromkeys(("study", "env", "region", "reason"), "category"))
@@ -143,7 +152,7 @@ def make_world(env: Mapping[str, Any]) -> tuple[str, Any]:
 def _agent(
     env: Mapping[str, Any],
     policy: Mapping[str, Any],
-    region: Region,
+    region: Region | Penalty,
     learner: Mapping[str, Any],
     options: Mapping[str, Any],
     seed: int,
@@ -152,7 +161,9 @@ def _agent(
 ) -> tuple[str, TRPO, Path | None]:
     """The name of its environment, an agent, new or from its file, and that file."""
     world, copies = make_world(env)
-    path = None if checkpoints is None else Path(checkpoints) / f"{name}-{seed}.pt"
+    parts = {"env": env, "policy": policy, "region": region, "learner": learner, "options": options}
+    tag = hashlib.sha256(_text(parts).encode()).hexdigest()[:8]
+    path = None if checkpoints is None else Path(checkpoints) / f"{name}-{seed}-{tag}.pt"
     if path is not None and path.exists():
         agent = TRPO.load(path, copies)
         log.info("%s, seed %d: continues after %d steps from %s", name, seed, agent.steps, path)
@@ -161,6 +172,19 @@ def _agent(
     normalise = {key: value for key, value in env.items() if key.startswith("normalise_")}
     agent = TRPO(copies, region=region, options=StepOptions(**options), seed=seed, **shape, **normalise, **learner)
     return world, agent, path
+
+
+def _text(value: Any) -> str:
+    """Write anything of a configuration out, equal values alike."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value).__name__ + _text({field.name: getattr(value, field.name) for field in fields(value)})
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key!r}: {_text(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist()) if value.dtype == object else f"{value.shape} {value.dtype} {value.tobytes().hex()}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return repr(value)
 
 
 def _printed(done: np.ndarray, episodes: int | None, printed: Sequence[float] | None) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +18,11 @@ from tqdm import tqdm
 
 from mdps.mdp import MDP
 from trpo import checkpoint
-from trpo.environments import EnvLike, vector_env
+from trpo.environments import EnvLike, mdp_of, vector_env
 from trpo.linearise import flat_parameters
 from trpo.normaliser import Normaliser
 from trpo.penalty import Penalty
-from trpo.policies import Kind, Policy, make_network, make_policy
+from trpo.policies import Kind, Policy, family_of, make_network, make_policy
 from trpo.region import Region
 from trpo.samplers.exact import Exact
 from trpo.samplers.paths import as_env_actions
@@ -33,6 +34,12 @@ from trpo.values import Fit, ValueFunction, fit_values
 
 LAST = 100
 """Episodes that the running mean of returns is over."""
+
+_SAMPLING = (
+    *("gamma", "lam", "estimator", "discounted", "standardise"),
+    *("steps_per_update", "episodes_per_update", "normalise_rewards"),
+)
+"""Arguments that speak to the sampler "single_path" only."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +94,23 @@ class TRPO:
     env
         Environment id, MDP, environment or vector environment; see :func:`trpo.environments.vector_env`.
     policy
-        Kind of network (``"tabular"``, ``"linear"``, ``"mlp"``, ``"conv"``), or a :class:`~trpo.policies.Policy`.
+        Kind of network (``"tabular"``, ``"linear"``, ``"mlp"``, ``"conv"``), or a :class:`~trpo.policies.Policy` between the
+        spaces of the environment, which brings its own normaliser or none.
     region
         Trust region or penalty; see :func:`trpo.step.step`.
     sampler
-        ``"single_path"``, ``"exact"`` (on an MDP), or a sampler, such as :class:`trpo.samplers.vine.Vine`.
-    gamma, lam, estimator, discounted
-        Discount factor, GAE's lambda, ``"gae"`` or ``"monte_carlo"``, gamma^t weights; see
-        :class:`~trpo.samplers.single_path.SinglePath`.
-    steps_per_update, episodes_per_update, num_envs
-        Size of a batch in environment steps, or in whole episodes; copies of the environment.
+        ``"single_path"``, ``"exact"`` (on an MDP), or a sampler, such as :class:`trpo.samplers.vine.Vine`. With any but the
+        first, arguments that would speak to it are refused: ``gamma`` to ``episodes_per_update``, and ``normalise_rewards``.
+    gamma
+        Discount factor; None for that of the MDP, where the environment is one, and else 0.99.
+    lam, estimator, discounted, standardise
+        GAE's lambda (0.95), ``"gae"`` or ``"monte_carlo"``, gamma^t weights (no), and whether a batch's advantages are shifted
+        and scaled to mean 0 and deviation 1; see :class:`~trpo.samplers.single_path.SinglePath`. None standardises for a region,
+        and not for a penalty: its coefficient is in units of the return.
+    steps_per_update, episodes_per_update
+        Size of a batch in environment steps (2048), or in whole episodes.
+    num_envs
+        Copies of the environment, where they can be made.
     hidden, activation, std, init_log_std
         See :func:`trpo.policies.make_policy`; the value network has the same hidden layers.
     options
@@ -105,7 +119,7 @@ class TRPO:
         Gauss-Newton steps of the values a batch, and how cautious they are (:func:`trpo.values.fit_values`); 0 steps learn no
         values.
     normalise_observations, normalise_rewards
-        By running moments, which change between updates only.
+        By running moments, which change between updates only. (With a penalty, rewards so divided are its unit.)
     seed
         For weights, environments, actions and subsamples.
     device
@@ -116,7 +130,8 @@ class TRPO:
     Raises
     ------
     ValueError
-        If a space has no policy, a name is unknown or a number out of range.
+        If a space has no policy or another than that given, a name is unknown, a number out of range, an argument would not be
+        used, or an exact sampler is of another MDP than the environment.
     """
 
     def __init__(
@@ -126,11 +141,12 @@ class TRPO:
         policy: Kind | Policy = "mlp",
         region: Region | Penalty | None = None,
         sampler: Literal["single_path", "exact"] | Sampler = "single_path",
-        gamma: float = 0.99,
-        lam: float = 0.95,
-        estimator: Estimator = "gae",
-        discounted: bool = False,
-        steps_per_update: int = 2048,
+        gamma: float | None = None,
+        lam: float | None = None,
+        estimator: Estimator | None = None,
+        discounted: bool | None = None,
+        standardise: bool | None = None,
+        steps_per_update: int | None = None,
         episodes_per_update: int | None = None,
         num_envs: int = 8,
         hidden: Sequence[int] = (64, 64),
@@ -141,16 +157,17 @@ class TRPO:
         value_iterations: int = 2,
         value_damping: float = 1.0,
         normalise_observations: bool = False,
-        normalise_rewards: bool = False,
+        normalise_rewards: bool | None = None,
         seed: int = 0,
         device: str = "cpu",
         threads: int = 1,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "env")}
+        _check(self._arguments)
         self.env = vector_env(env, num_envs)
         self.region: Region | Penalty = region if region is not None else Region("kl", "mean", 0.01)
         self.options = options or StepOptions()
-        self.gamma, self.seed, self.threads = gamma, seed, threads
+        self.seed, self.threads = seed, threads
         self.value_iterations, self.value_damping = value_iterations, value_damping
         observations, actions = self.env.single_observation_space, self.env.single_action_space
         try:
@@ -159,6 +176,11 @@ class TRPO:
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f"device {device!r} is not available here: {str(error).splitlines()[0]}") from None
         if isinstance(policy, Policy):
+            if policy.encode.space != observations or policy.family != family_of(actions):
+                raise ValueError(
+                    f"the policy observes {policy.encode.space} and its law is {policy.family!r}; the observation space of env "
+                    f"is {observations}, its action space {actions}: make the policy of these spaces"
+                )
             self.policy = policy.to(place)
         else:
             self.policy = make_policy(
@@ -174,25 +196,29 @@ class TRPO:
             ).to(place)
         self.sampler: Sampler
         self.value: ValueFunction | None = None
+        mdp = mdp_of(self.env)
         if sampler == "exact":
-            mdp = getattr(self.env, "mdp", None)
-            if not isinstance(mdp, MDP):
+            tables = getattr(self.env, "mdp", None)  # not of copies in wrappers, which may show other observations
+            if not isinstance(tables, MDP):
                 raise ValueError(f"sampler 'exact' needs an MDP or a TabularEnv; env is {env!r}")
-            self.sampler = Exact(mdp)
+            self.sampler = Exact(tables)
         elif sampler == "single_path":
             self.sampler = SinglePath(
                 self.env,
-                steps=steps_per_update,
-                gamma=gamma,
-                estimator=estimator,
-                lam=lam,
-                discounted=discounted,
+                steps=2048 if steps_per_update is None else steps_per_update,
+                gamma=gamma if gamma is not None else 0.99 if mdp is None else float(mdp.gamma),
+                estimator=estimator or "gae",
+                lam=0.95 if lam is None else lam,
+                discounted=bool(discounted),
                 episodes=episodes_per_update,
+                standardise=not isinstance(self.region, Penalty) if standardise is None else standardise,
                 reward_scale=Normaliser(centre=False) if normalise_rewards else None,
                 seed=seed,
             )
         elif isinstance(sampler, str):
             raise ValueError(f"unknown sampler {sampler!r}; expected 'single_path', 'exact' or a sampler")
+        elif isinstance(sampler, Exact) and mdp is not None and not _same(sampler.mdp, mdp):
+            raise ValueError(f"the sampler is Exact({sampler.mdp!r}), and env another process, {mdp!r}; give both the same")
         else:
             self.sampler = sampler
         if value_iterations > 0 and isinstance(self.sampler, SinglePath):
@@ -289,14 +315,15 @@ class TRPO:
         progress
             Show a bar.
         tensorboard
-            Folder for TensorBoard's event files.
+            Folder for TensorBoard's event files, by environment steps; by updates where the sampler takes none.
         checkpoint, checkpoint_every
             Where to save the agent, every so many updates and at the end.
 
         Raises
         ------
         ValueError
-            If no end is given or one is negative, or the sampler takes no steps and ``updates`` is not given.
+            If no end is given or one is negative, the sampler takes no steps and ``updates`` is not given, or
+            ``checkpoint_every`` is below 1.
         """
         ends = {"total_steps": total_steps, "updates": updates, "episodes": episodes}
         given = {name: end for name, end in ends.items() if end is not None}
@@ -304,6 +331,7 @@ class TRPO:
             raise ValueError(f"learn() got {given or 'no end'}; expected total_steps, updates or episodes, none below 0")
         if updates is None and isinstance(self.sampler, Exact):
             raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")
+        _integer("checkpoint_every", checkpoint_every, 1)
         main = next(iter(given))
         bar = tqdm(total=given[main], initial=self._done(main), unit=main.removeprefix("total_")[:-1], disable=not progress)
         with threads_of_torch(self.threads), _writer(tensorboard) as writer, bar:
@@ -313,9 +341,10 @@ class TRPO:
                 bar.update(self._done(main) - bar.n)
                 bar.set_postfix({"return": f"{record.return_last:.4g}", "kl": f"{record.step.kl_mean:.3g}"}, refresh=False)
                 if writer is not None:
+                    at = record.iteration if isinstance(self.sampler, Exact) else record.steps
                     for name, value in record.row().items():
                         if isinstance(value, int | float) and name not in ("iteration", "steps"):
-                            writer.add_scalar(name, float(value), record.steps)
+                            writer.add_scalar(name, float(value), at)
                 going = callback(update) is not False if callback is not None else True
                 if checkpoint is not None and (len(self.history) % checkpoint_every == 0 or not going):
                     self.save(checkpoint)
@@ -354,7 +383,7 @@ class TRPO:
 
         Environments whose state cannot be read are left out with a warning; a run that is loaded then begins new episodes.
         """
-        arguments = {**self._arguments, "policy": self.policy}
+        arguments = {**self._arguments, "policy": self.policy, "normalise_observations": False}  # the policy has its normaliser
         if not isinstance(arguments["sampler"], str):
             arguments["sampler"] = None
         checkpoint.write(
@@ -365,6 +394,7 @@ class TRPO:
                 "value": self.value,
                 "region": self.region,
                 "sampler": self.sampler.state(),
+                "sampler_kind": type(self.sampler).__name__,
                 "generator": self.generator.get_state(),
                 "rng": self._rng.bit_generator.state,
                 "progress": self._progress,
@@ -382,28 +412,36 @@ class TRPO:
         env
             As for the constructor, of the same kind as the agent learned in.
         sampler
-            One like the agent's, if it was given a sampler of its own.
+            One like the agent's, if it was given a sampler of its own, or in place of the one it was told by name.
         device
             Another device than it was on.
 
         Raises
         ------
         ValueError
-            If there is no such file, it is no checkpoint, the spaces of ``env`` differ, or the sampler is missing.
+            If there is no such file, it is no checkpoint, the spaces of ``env`` differ, or the sampler is missing or of another
+            kind.
         """
         content = checkpoint.read(path, device or "cpu")
         arguments = dict(content["arguments"])
-        arguments["sampler"] = sampler if sampler is not None else arguments["sampler"]
+        if sampler is not None:
+            arguments |= {**dict.fromkeys(_SAMPLING), "sampler": sampler}
         if arguments["sampler"] is None:
             raise ValueError(f"the agent of {path} had a sampler of its own; give load() one like it: sampler=...")
         if device is not None:
             arguments["device"] = device
-        agent = cls(env, **arguments)
-        for name, own in (("observation", agent.policy.encode.space), ("action", None)):
-            given = getattr(agent.env, f"single_{name}_space")
-            expected = own if own is not None else content["action_space"]
+        copies = vector_env(env, arguments["num_envs"])
+        spaces = {"observation": arguments["policy"].encode.space, "action": content["action_space"]}
+        for name, expected in spaces.items():
+            given = getattr(copies, f"single_{name}_space")
             if given != expected:
                 raise ValueError(f"the agent of {path} has the {name} space {expected}; that of env is {given}")
+        agent = cls(copies, **arguments)
+        if type(agent.sampler).__name__ != content["sampler_kind"]:
+            raise ValueError(
+                f"the agent of {path} had the sampler {content['sampler_kind']}, and load() was given "
+                f"{type(agent.sampler).__name__}; give one like the agent's"
+            )
         if agent.value is not None:
             agent.value = content["value"].to(agent.policy.device)
         agent.region, agent._progress = content["region"], content["progress"]
@@ -411,6 +449,32 @@ class TRPO:
         agent._rng.bit_generator.state = content["rng"]
         agent.sampler.restore(content["sampler"])
         return agent
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """Raise ValueError for an argument out of range, or that would be dropped."""
+    for name, least in (("steps_per_update", 1), ("episodes_per_update", 1), ("value_iterations", 0), ("threads", 1)):
+        if arguments[name] is not None:
+            _integer(name, arguments[name], least)
+    if not arguments["value_damping"] > 0:
+        raise ValueError(f"value_damping is {arguments['value_damping']}; expected a positive number")
+    if arguments["normalise_observations"] and isinstance(arguments["policy"], Policy):
+        raise ValueError("normalise_observations is given together with a policy; make that by make_policy(..., normalise=True)")
+    dropped = [name for name in _SAMPLING if arguments[name] is not None]
+    if dropped and (arguments["sampler"] == "exact" or not isinstance(arguments["sampler"], str)):
+        raise ValueError(
+            f"{', '.join(dropped)} given together with sampler={arguments['sampler']!r}, which would not use them; "
+            "leave them out, or give them to the sampler itself"
+        )
+
+
+def _integer(name: str, value: object, least: int) -> None:
+    if not (isinstance(value, Integral) and int(value) >= least):
+        raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
+
+
+def _same(one: MDP, other: MDP) -> bool:
+    return one is other or all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("P", "R", "rho0", "gamma"))
 
 
 def _writer(folder: str | Path | None) -> Any:

@@ -20,7 +20,8 @@ class Penalty:
     Parameters
     ----------
     coefficient
-        Positive.
+        Positive. It weighs nats against the advantages as they are: scaled advantages, such as standardised ones, are as good as
+        another coefficient. (An agent therefore leaves them as they are, :class:`trpo.agent.TRPO`.)
     reduce
         ``"max"`` over states (Algorithm 1), or ``"mean"`` over them (eq. 17, the natural gradient, whose 1/lambda is this
         coefficient's inverse).
@@ -58,10 +59,13 @@ class Penalty:
 def theoretical_penalty(eps: float, gamma: float) -> Penalty:
     """Return Algorithm 1's penalty, C = 4 eps gamma/(1-gamma)^2 (arXiv:1502.05477v5, eq. 9), on the mean's scale: C (1-gamma).
 
+    Algorithm 1 takes eps anew at each of its policies. This penalty keeps the number given, for as long as it is used: an agent
+    that trains with it has the guarantee only while its max|A| is no larger.
+
     Parameters
     ----------
     eps
-        max|A| of the old policy, positive.
+        max|A| of the old policy, positive, in units of the return.
     gamma
         Discount factor, positive: at 0 the penalty is none.
 

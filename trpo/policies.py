@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from trpo.distributions import Bernoulli, Categorical, DiagonalGaussian, Distribution, MultiCategorical
 from trpo.normaliser import Normaliser
@@ -158,7 +159,8 @@ def make_network(
     """Build a network from encoded observations to ``outputs`` columns, with orthogonal weights and zero biases.
 
     ``tabular`` is one free row for each discrete observation, zero at first; ``linear`` has no hidden layer; ``conv`` is the
-    paper's for images: two layers of 16 channels, stride 2, kernel 4, and one of 20 units (appendix D).
+    paper's for images: two layers of 16 channels, stride 2, kernel 4, and one of 20 units (appendix D). torch's global random
+    numbers are left alone.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def make_network(
     if kind == "tabular":
         if len(encode.sizes) != 1:
             raise ValueError(f"a tabular policy needs a Discrete observation space; it is {encode.space}")
-        table = nn.Linear(encode.features, outputs, bias=False)
+        table = skip_init(nn.Linear, encode.features, outputs, bias=False)
         nn.init.zeros_(table.weight)
         return nn.Sequential(table).to(encode.dtype)
     if kind == "conv":
@@ -188,22 +190,22 @@ def make_network(
         if min(height, width) < 1:
             raise ValueError(f"images of {encode.space.shape} are too small for two convolutions of kernel 4 and stride 2")
         return nn.Sequential(
-            initialised(nn.Conv2d(channels, 16, 4, 2), 2**0.5),
+            initialised(skip_init(nn.Conv2d, channels, 16, 4, 2), 2**0.5),
             nn.ReLU(),
-            initialised(nn.Conv2d(16, 16, 4, 2), 2**0.5),
+            initialised(skip_init(nn.Conv2d, 16, 16, 4, 2), 2**0.5),
             nn.ReLU(),
             nn.Flatten(),
-            initialised(nn.Linear(16 * height * width, 20), 2**0.5),
+            initialised(skip_init(nn.Linear, 16 * height * width, 20), 2**0.5),
             nn.ReLU(),
-            initialised(nn.Linear(20, outputs), last_gain),
+            initialised(skip_init(nn.Linear, 20, outputs), last_gain),
         ).to(encode.dtype)
     if kind not in ("linear", "mlp"):
         raise ValueError(f"unknown kind of policy {kind!r}; expected tabular, linear, mlp or conv")
     widths = [encode.features, *(hidden if kind == "mlp" else ())]
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [initialised(nn.Linear(before, after), 2**0.5), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers, initialised(nn.Linear(widths[-1], outputs), last_gain)).to(encode.dtype)
+        layers += [initialised(skip_init(nn.Linear, before, after), 2**0.5), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers, initialised(skip_init(nn.Linear, widths[-1], outputs), last_gain)).to(encode.dtype)
 
 
 def make_policy(

@@ -142,8 +142,15 @@ def step(
     -------
     what
         A record of what happened.
+
+    Raises
+    ------
+    ValueError
+        If ``options.fraction`` < 1 and there is no generator.
     """
     options = options or StepOptions()
+    if options.fraction < 1 and generator is None:
+        raise ValueError(f"fraction is {options.fraction} without a generator to draw the states; give generator=")
     family = policy.family
     with torch.no_grad():
         linear = linearise(policy, batch.inputs)

@@ -67,7 +67,7 @@ def fit_values(
     inputs, targets
         [N, ...] and [N], in the units of the return.
     iterations
-        Gauss-Newton steps. Each is halved until it lowers the error, five times at most.
+        Gauss-Newton steps, at most. Each is halved until it lowers the error, five times at most.
     damping
         Added to J'J/N: how much one batch may change the values. It has no unit of return, so scaled rewards make scaled
         steps.
@@ -81,7 +81,8 @@ def fit_values(
     Raises
     ------
     ValueError
-        If there are no targets, one is nan or infinite, damping is not positive or fraction outside (0, 1].
+        If there are no targets, one is nan or infinite, damping is not positive or fraction outside (0, 1], or below 1 without a
+        generator.
     """
     if len(targets) == 0 or not bool(torch.isfinite(targets).all()):
         raise ValueError(f"{len(targets)} value targets, with a nan or infinite one or none at all; nothing was fitted")
@@ -89,13 +90,15 @@ def fit_values(
         raise ValueError(f"damping is {damping}; expected a positive number")
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}; expected 0 < fraction <= 1")
+    if fraction < 1 and generator is None:
+        raise ValueError(f"fraction is {fraction} without a generator to draw the rows; give generator=")
     n = len(targets)
     some = max(1, round(fraction * n))
     linear = linearise(value.network, inputs)
     error = targets - linear.outputs.squeeze(-1)
     loss = before = float(error.double().square().mean())
     accepted = 0
-    for _ in range(iterations):
+    for done in range(iterations):
         model = linear
         if some < n:
             rows = torch.randperm(n, generator=generator)[:some].sort().values.to(inputs.device)
@@ -109,9 +112,12 @@ def fit_values(
             if left < loss:
                 set_parameters(value.network, candidate)
                 accepted, loss, error = accepted + 1, left, rest
+                if done + 1 < iterations:
+                    linear = linearise(value.network, inputs)
                 break
-        if accepted < iterations:
-            linear = linearise(value.network, inputs)
+        else:
+            if some == n:
+                break  # the next step would be the same
     spread = float(targets.double().var(unbiased=False))
     return Fit(1 - before / spread if spread > 0 else float("nan"), before, loss, accepted)
 

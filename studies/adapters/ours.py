@@ -15,6 +15,7 @@ from studies.adapters.protocol import Policy, Samples, Update, World
 from studies.adapters.torch_policy import array, snapshot
 from trpo.agent import TRPO
 from trpo.distributions import DiagonalGaussian
+from trpo.policies import Policy as Network
 from trpo.region import Region
 from trpo.step import LineSearch, StepOptions
 
@@ -61,7 +62,7 @@ def train(
         yield Update(
             before,
             _now(agent),
-            batch.inputs.numpy(),
+            batch.inputs.cpu().numpy(),
             array(batch.actions[:, 0]),
             array(batch.advantages[:, 0]),
             made.iteration.step.accepted,
@@ -72,12 +73,18 @@ def train(
 
 
 def _now(agent: TRPO) -> Policy:
-    network = copy.deepcopy(agent.policy)
-    return snapshot(network, _distribution, features=lambda raw: network.inputs(raw).numpy())
+    encode, normaliser = agent.policy.encode, copy.deepcopy(agent.policy.normaliser)
+
+    def features(raw: Samples) -> Samples:
+        encoded = encode(raw)
+        return (encoded if normaliser is None else normaliser(encoded.to(normaliser.mean.device)).cpu()).numpy()
+
+    return snapshot(agent.policy, _distribution, features=features)
 
 
 def _distribution(network: torch.nn.Module, inputs: Samples) -> Distribution:
-    z = network(torch.as_tensor(inputs)).double()
+    assert isinstance(network, Network)
+    z = network(torch.as_tensor(inputs, device=network.device)).double()
     if isinstance(network.family, DiagonalGaussian):
         mean, log_std = z.chunk(2, -1)
         return Normal(mean, log_std.exp())

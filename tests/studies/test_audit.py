@@ -1,5 +1,6 @@
 """The audit: it passes a correct agent and catches each defect, and says of published agents what they do."""
 
+import copy
 import pathlib
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from audited import DEFECTS, NORMAL, Normal, Tabular
+from audited import DEFECTS, INFORMED, NORMAL, Normal, Tabular
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
 from mdps.families import garnet
 from studies import audit, outputs, run
@@ -65,6 +67,18 @@ def test_each_defect_is_caught(defect):
         wrong = table[(table["promise"] == promise) & (table["verdict"] == "broken")].iloc[0]
         assert row["broken"] > 0
         assert row["first"] == f"{wrong['world']}, {wrong['scenario']}, seed 0, update {wrong['iteration']}"
+
+
+@pytest.mark.parametrize("defect", INFORMED)
+def test_what_nobody_can_promise_is_reported_without_a_verdict(defect, correct):
+    """At any fixed radius an estimate may raise its own surrogate and lower L, and L may rise where eta falls."""
+    promise = INFORMED[defect]
+    for table, falls in ((table_of(defect), True), (correct, False)):
+        row = audit.summary(table).set_index("promise").loc[promise]
+        assert row["verdict"] == "information"
+        value = table[table["promise"] == promise]["value"].dropna()
+        assert row["evidence"].startswith(f"value: least {value.min():.3g}, median {value.median():.3g}")
+        assert (value.min() < 0) == falls
 
 
 def test_every_promise_has_a_defect_that_breaks_it():
@@ -305,6 +319,51 @@ def test_an_adapter_hands_over_what_was_done(published):
             last = update
         for policy, inputs, law in kept:  # later training has not changed what was kept
             np.testing.assert_array_equal(policy.law(inputs).kl(law), 0)
+
+
+def test_our_adapter_hands_over_what_was_done_on_a_gpu():
+    if not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("needs a GPU")
+    train = agent("ours", n_steps=64, normalise_observations=True, device="cuda")
+    for update in train(environment("Pendulum-v1", 0.9), delta=0.05, updates=2, seed=0):
+        law = update.before.at(update.observations)
+        np.testing.assert_allclose(law.kl(update.before.law(update.inputs)), 0, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def ours_and_sb3():
+    """The two agents as they are configured, in smaller batches, at radii where the two directions of the KL differ often."""
+    pytest.importorskip("sb3_contrib")
+    small = ["study=audit", "agent=[ours,sb3]", "+agent.ours.n_steps=256", "agent.sb3.n_steps=256"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        agents = instantiate(compose("config", small).agent, _convert_="all")
+    table = audit.run(agents, {"garnet": MDP}, env=["Pendulum-v1"], horizon=50, stress=[1.0, 2.0])
+    return audit.summary(table).set_index(["agent", "promise"])["verdict"]
+
+
+def test_our_agent_keeps_every_promise(ours_and_sb3):
+    said = ours_and_sb3["ours"]
+    assert {id for id, promise in PROMISES.items() if promise.asserted and said[id] != "kept"} == set()
+    assert said["direction"] == "KL(old||new)"
+
+
+def test_the_reversed_divergence_of_sb3_is_found(ours_and_sb3):
+    said = ours_and_sb3["sb3"]
+    assert said["direction"] == "KL(new||old)"
+    assert (said["kl"], said["discount"]) == ("broken", "broken")
+    assert (said["restore"], said["surrogate"], said["log_std"]) == ("kept", "kept", "kept")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_our_adapter_copies_a_policy_once(monkeypatch):
+    copied, deepcopy = [], copy.deepcopy
+    monkeypatch.setattr(copy, "deepcopy", lambda x, *memo: copied.append(type(x).__name__) or deepcopy(x, *memo))
+    updates = list(
+        agent("ours", n_steps=64, normalise_observations=True)(environment("Pendulum-v1", 0.9), delta=0.05, updates=2, seed=0)
+    )
+    assert copied.count("Policy") == 2 * len(updates)
+    for update in updates:
+        np.testing.assert_array_equal(update.before.features(update.observations), update.inputs)
 
 
 @pytest.mark.filterwarnings("ignore")

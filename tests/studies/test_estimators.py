@@ -1,5 +1,7 @@
 """The study of estimators: what its table says, by other routes, and that it would say otherwise of a wrong estimator."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,3 +143,9 @@ def test_processes_that_end_are_left_out_and_wrong_options_said(caplog):
         run(MDPS, **few, estimators=["vine"])
     with pytest.raises(ValueError, match=r"batches=2.*expected batches >= 3"):
         run(MDPS, **few | {"batches": 2})
+    for batches in ([], [10], 3.5):
+        with pytest.raises(ValueError, match=re.escape(f"batches={batches}; expected batches >= 3")):
+            run(MDPS, **few | {"batches": batches})
+    for name, values in (("budgets", []), ("rollouts", []), ("rollouts", [0]), ("budgets", [-1, 10])):
+        with pytest.raises(ValueError, match=re.escape(f"{name} is {values}; expected at least one number, none below 1")):
+            run(MDPS, **few | {name: values})

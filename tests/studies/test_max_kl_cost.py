@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from studies import max_kl_cost
+from trpo.agent import TRPO
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,18 @@ def test_no_direction_gains_more_than_the_bound_and_rounds_never_lose(table):
     for _, batch in table.groupby(["problem", "damping"], observed=True):
         assert batch.sort_values("rounds")["predicted"].is_monotonic_increasing
         assert batch["bound"].nunique() == 1
+
+
+def test_a_policy_has_had_as_many_updates_as_its_problem_says(monkeypatch):
+    """And its batch has as many states as asked for, although environment steps that only begin an episode are none."""
+    done, update = [], TRPO.update
+    monkeypatch.setattr(TRPO, "update", lambda agent: done.append(agent) or update(agent))
+    seen = []
+    for name, _, _, batch in max_kl_cost._problems("CartPole-v1", 0, 1, 64, [4, 1]):
+        seen.append((name, len(done)))
+        assert len(batch) == 64
+        assert float(batch.weights.sum()) == pytest.approx(1)
+    assert seen == [("1 update", 1), ("4 updates", 4), ("random", 4)]
 
 
 def test_more_damping_leaves_less_to_gain(table):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
 from tiny_envs import Broken, Locked, Match, Random, copies
 
 from mdps import MDP, evaluate
@@ -20,6 +21,7 @@ from trpo.penalty import Penalty
 from trpo.policies import make_policy
 from trpo.region import Region
 from trpo.samplers.exact import Exact
+from trpo.samplers.single_path import SinglePath
 from trpo.step import StepOptions
 from trpo.tabulate import tabulate
 
@@ -160,8 +162,9 @@ def test_normalisers_and_values_learn_of_a_batch_only_after_the_step_on_it():
 
 
 def test_an_adaptive_penalty_follows_its_rule():
-    agent = TRPO("CartPole-v1", region=Penalty(0.1, target=0.01), **SMALL).learn(updates=6)
+    agent = TRPO("CartPole-v1", region=Penalty(1.0, target=0.01), **SMALL).learn(updates=6)
     table = rows(agent)
+    assert table["accepted"].all()
     for k in range(5):
         kl, factor = table["kl_mean"][k], table["coefficient"][k + 1] / table["coefficient"][k]
         assert factor == (2 if kl > 0.015 else 0.5 if kl < 0.01 / 1.5 else 1)
@@ -207,7 +210,7 @@ CONTINUED = {
     "episodes": ("CartPole-v1", {"episodes_per_update": 4, "normalise_rewards": True}),
     "tabular": (MIXED, {"policy": "tabular"}),
     "tabular, cut": (lambda: vector_env(MIXED, 3, max_episode_steps=9), {"policy": "tabular", "discounted": True}),
-    "exact": (RIVER, {"policy": "tabular", "sampler": "exact"}),
+    "exact": (RIVER, {"policy": "tabular", "sampler": "exact", "steps_per_update": None}),
     "penalty": ("CartPole-v1", {"region": Penalty(1.0, target=0.01)}),
     "max kl, subsampled": ("CartPole-v1", {"region": Region("kl", "max", 0.02), "options": StepOptions(fraction=0.3)}),
 }
@@ -314,6 +317,110 @@ def test_a_policy_of_ones_own_is_trained_and_saved(tmp_path):
     assert again.predict(space.sample()) in (0, 1)
 
 
+def test_a_policy_that_does_not_fit_is_refused():
+    """A policy for 2 actions would otherwise train where there are 3, and choose among the first 2; one for other states too."""
+    box, states = OBSERVATIONS["box"], spaces.Discrete(RIVER.S)
+    env = copies(lambda: Random(box, spaces.Discrete(3)))
+    for policy in (
+        make_policy(box, spaces.Discrete(2)),
+        make_policy(box, spaces.MultiBinary(3)),
+        make_policy(spaces.Box(-1, 1, (3,)), spaces.Discrete(3)),
+    ):
+        with pytest.raises(
+            ValueError, match=r"the policy observes Box.*; the observation space of env is Box.*action space Disc"
+        ):
+            TRPO(env, policy=policy)
+    with pytest.raises(ValueError, match=r"policy observes Discrete\(7\)"):
+        TRPO(RIVER, policy=make_policy(spaces.Discrete(7), spaces.Discrete(2)))
+    assert TRPO(RIVER, policy=make_policy(states, spaces.Discrete(2))).learn(updates=1).history
+    with pytest.raises(ValueError, match=r"normalise_observations is given together with a policy; make that by make_policy"):
+        TRPO(env, policy=make_policy(box, spaces.Discrete(3)), normalise_observations=True)
+
+
+def test_gamma_is_that_of_the_process():
+    assert TRPO(RIVER).sampler.gamma == 0.95
+    assert TRPO(TabularEnv(MIXED)).sampler.gamma == 0.9
+    assert TRPO(vector_env(RIVER, 2, max_episode_steps=9)).sampler.gamma == 0.95
+    assert TRPO(RIVER, gamma=0.5).sampler.gamma == 0.5
+    assert TRPO("CartPole-v1").sampler.gamma == 0.99
+
+
+@pytest.mark.parametrize(("region", "one"), [(Penalty(1.0), False), (Region("kl", "mean", 0.01), True)])
+def test_a_penalty_has_advantages_in_units_of_the_return(region, one):
+    """Its coefficient is a number in these units; a radius is not, and takes advantages of deviation 1."""
+    spread = {}
+    for asked in (None, False, True):
+        agent = TRPO(copies(Match, 4), region=region, standardise=asked, steps_per_update=200, hidden=(8,))
+        spread[asked] = float(agent.update().sample.batch.advantages.square().mean())
+    assert spread[True] == pytest.approx(1)
+    assert spread[False] != pytest.approx(1, rel=0.1)
+    assert spread[None] == spread[one]
+
+
+def test_wrong_arguments_are_refused_before_anything_moves(tmp_path):
+    agent = TRPO("CartPole-v1", **SMALL)
+    with pytest.raises(ValueError, match="checkpoint_every is 0"):
+        agent.learn(updates=1, checkpoint=tmp_path / "agent.pt", checkpoint_every=0)
+    assert not agent.history
+    env = copies(Match)
+    with pytest.raises(ValueError, match="threads is 0"):
+        TRPO(env, threads=0)
+
+
+@pytest.mark.parametrize("sampler", ["exact", "single_path"])
+def test_tensorboard_counts_updates_where_there_are_no_steps(sampler, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    agent = TRPO(RIVER, policy="tabular", sampler=sampler).learn(updates=3, tensorboard=tmp_path)
+    board = events.EventAccumulator(str(tmp_path))
+    board.Reload()
+    expected = [i.iteration if sampler == "exact" else i.steps for i in agent.history]
+    assert [event.step for event in board.Scalars("kl_mean")] == expected
+    assert len(set(expected)) == 3
+
+
+def test_global_random_numbers_are_left_alone():
+    before = torch.random.get_rng_state()
+    TRPO("CartPole-v1", options=StepOptions(fraction=0.5), **SMALL).learn(updates=1).predict(np.zeros(4, np.float32))
+    make_policy(spaces.Box(0, 255, (16, 16, 1), np.uint8), spaces.Discrete(2), "conv")
+    make_policy(spaces.Discrete(5), spaces.Discrete(2), "tabular")
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize("id", ["CartPole", "gymnasium:CartPole-v1", "CartPole-v1", "Pendulum", "gymnasium:Pendulum-v1"])
+def test_ids_are_those_that_gymnasium_makes(id):
+    env = vector_env(id, 2)
+    expected = vector_env(f"{id.split(':')[-1].removesuffix('-v1')}-v1", 2)
+    assert type(env) is type(expected)
+    assert env.single_action_space == expected.single_action_space
+    assert env.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    with pytest.raises(ValueError, match="gymnasium cannot make 'nowhere:Nope-v0': No module named 'nowhere'"):
+        vector_env("nowhere:Nope-v0")
+
+
+def test_a_limit_that_differs_from_the_files_is_told(tmp_path):
+    """It would otherwise go on with the file's, silently."""
+    for make in (
+        lambda limit: vector_env("CartPole-v1", 4, max_episode_steps=limit),
+        lambda limit: vector_env(RIVER, 4, max_episode_steps=limit),
+    ):
+        TRPO(make(9), **SMALL).learn(updates=1).save(tmp_path / "agent.pt")
+        with pytest.warns(
+            UserWarning, match=r"new episodes begin: the state was saved with max_episode_steps = 9, and .* has 7; make"
+        ):
+            again = TRPO.load(tmp_path / "agent.pt", make(7))
+        assert again.learn(updates=2).history[-1].length_mean <= 7
+
+
+def test_a_sampler_of_another_kind_is_refused(tmp_path):
+    env = vector_env(RIVER, 2)
+    TRPO(RIVER, policy="tabular", sampler="exact").learn(updates=1).save(tmp_path / "agent.pt")
+    with pytest.raises(ValueError, match=r"had the sampler Exact, and load\(\) was given SinglePath; give one like"):
+        TRPO.load(tmp_path / "agent.pt", env, sampler=SinglePath(env))
+    TRPO(RIVER, gamma=0.5, num_envs=2).learn(updates=1).save(tmp_path / "agent.pt")
+    again = TRPO.load(tmp_path / "agent.pt", env, sampler=SinglePath(env, gamma=0.5))
+    assert len(again.learn(updates=2).history) == 2
+
+
 @pytest.mark.parametrize(
     "make", [lambda: "CartPole-v1", lambda: gymnasium.make("CartPole-v1"), lambda: TabularEnv(RIVER), lambda: RIVER]
 )
@@ -355,7 +462,20 @@ def test_a_gpu_that_is_not_there_is_refused():
         (lambda: TRPO("CartPole-v1", sampler="exact"), "needs an MDP"),
         (lambda: TRPO("CartPole-v1", gamma=2), "gamma is 2"),
         (lambda: TRPO("CartPole-v1", estimator="td"), "estimator is 'td'"),
-        (lambda: TRPO("CartPole-v1", steps_per_update=0), "steps is 0"),
+        (lambda: TRPO("CartPole-v1", steps_per_update=0), "steps_per_update is 0"),
+        (lambda: TRPO("CartPole-v1", steps_per_update=12.5), "steps_per_update is 12.5; expected an integer of at least 1"),
+        (lambda: TRPO("CartPole-v1", episodes_per_update=0), "episodes_per_update is 0"),
+        (lambda: TRPO("CartPole-v1", value_iterations=-1), "value_iterations is -1; expected an integer of at least 0"),
+        (lambda: TRPO("CartPole-v1", value_damping=0), "value_damping is 0; expected a positive number"),
+        (lambda: TRPO("CartPole-v1", value_damping=math.nan), "value_damping is nan"),
+        (lambda: TRPO("CartPole-v1", threads=0), "threads is 0; expected an integer of at least 1"),
+        (lambda: TRPO("CartPole-v1").learn(1, checkpoint_every=0), "checkpoint_every is 0; expected an integer of at least 1"),
+        (lambda: TRPO(RIVER, sampler="exact", gamma=0.9), "gamma given together with sampler='exact', which would not use them"),
+        (
+            lambda: TRPO(RIVER, sampler=Exact(RIVER), lam=0.9, normalise_rewards=True),
+            "lam, normalise_rewards given together with",
+        ),
+        (lambda: TRPO(RIVER, sampler=Exact(MIXED)), r"sampler is Exact\(MDP\(S=5.*env another process, MDP\(S=6"),
         (lambda: TRPO("CartPole-v1", device="toaster"), "device 'toaster' is not available"),
         (lambda: TRPO(RIVER, normalise_observations=True), "only vectors of reals can be normalised"),
         (lambda: TRPO("CartPole-v1").learn(), "learn\\(\\) got no end"),

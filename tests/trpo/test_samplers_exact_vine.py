@@ -400,12 +400,68 @@ def test_vine_works_on_environments_and_continues_from_its_state(id):
     assert step(policy, second.batch, Region("kl", "mean", 0.01)).reason != "not finite"
 
 
-def test_a_time_limit_cuts_no_rollout_short():
+def test_a_time_limit_cuts_neither_paths_nor_rollouts_short():
     """Pendulum's rewards are negative at every step: a rollout that stopped at the limit would have a lesser cost."""
     env = gymnasium.make("Pendulum-v1", max_episode_steps=12)
     policy = make_policy(env.observation_space, env.action_space, "linear")
     vine = Vine(env, gamma=1.0, states=40, rollouts=1, length=30, paths=3, horizon=50)
-    assert vine.collect(policy, None).steps == 3 * 12 + 40 * 30
+    sample = vine.collect(policy, None)
+    assert sample.steps == 3 * 50 + 40 * 30
+    assert sample.lengths.tolist() == [12] * 3  # what is reported are episodes as the environment has them
+
+
+@pytest.mark.parametrize("discount", [0.9, 1.0])
+def test_a_time_limit_leaves_the_choice_of_states_alone(discount):
+    """State 0 is never left, 1 at once for 2, which is terminal: d = (1/2, (1-gamma)/2, gamma/2), 60 steps have 0.998 of it."""
+    mdp = MDP(P=np.eye(3)[[[0], [2], [2]]], R=[[1], [1], [0]], rho0=[0.5, 0.5, 0], gamma=0.9)
+    policy, chosen = tabular(mdp), []
+    for limit in (5, 1000):
+        played = Simulator([gymnasium.wrappers.TimeLimit(TabularEnv(mdp), limit) for _ in range(10)])
+        chosen.append(played.trunk(policy, Plan(400, 60, 400, discount), np.random.default_rng(0)).observations)
+    assert np.array_equal(*chosen)
+    d = evaluate(mdp, tabulate(policy, mdp)).d if discount < 1 else np.array([60, 1, 0]) / 61
+    share = np.bincount(chosen[0], minlength=3) / 400
+    assert np.abs(share - d).max() < BOUND * np.sqrt(0.25 / 400 + 0.25 / 400)  # the starts of 400 paths, and 400 draws
+
+
+def test_no_uniform_number_leads_outside_the_tables():
+    """The tables' sums miss 1 by a rounding: the largest number that is drawn, 1 - 2^-53, still has to find a state."""
+    P = np.random.default_rng(0).dirichlet(np.ones(20), size=(20, 2))
+    mdp = MDP(P, np.ones((20, 2)), np.full(20, 0.05), 0.9)
+    assert (mdp.P.cumsum(-1)[..., -1] < mdp.P.sum(-1)).any()  # added up in another order
+    for action in (0, 1):
+        reached, _ = Tables(mdp)._step(np.arange(20), np.full(20, action), np.full(20, 1 - 2**-53))
+        assert (reached < 20).all()
+
+
+def test_starts_that_are_all_terminal_are_named():
+    over = MDP(ENDS.P, ENDS.R, [0, 0, 1], 0.8)
+    with pytest.raises(ValueError, match=r"every start of MDP\(S=3.* is terminal, where no action matters; give rho0"):
+        Vine(TabularEnv(over), **GOOD)
+    rarely = MDP(ENDS.P, ENDS.R, [1e-9, 0, 1 - 1e-9], 0.8)
+    assert len(Vine(TabularEnv(rarely), **GOOD).collect(tabular(rarely), None).batch) == GOOD["states"]
+    with pytest.raises(ValueError, match="all 12 paths began in terminal states, which equal weights leave out; raise paths"):
+        Vine(TabularEnv(rarely), **GOOD | {"discounted": False}).collect(tabular(rarely), None)
+
+
+def test_every_copy_goes_on_from_its_own_state():
+    """A wrapper's running moments differ between copies: all of them are saved."""
+
+    def make():
+        return gymnasium.wrappers.NormalizeObservation(gymnasium.make("CartPole-v1"))
+
+    options = dict(gamma=0.9, states=6, rollouts=2, length=5, paths=6, horizon=20, copies=3)
+    policy = make_policy(make().observation_space, make().action_space, "linear")
+    vine, other = Vine(make, **options), Vine(make, **options)
+    for _ in range(2):
+        vine.collect(policy, None)
+    other.restore(pickle.loads(pickle.dumps(vine.state())))
+    for _ in range(2):
+        first, second = vine.collect(policy, None), other.collect(policy, None)
+        assert np.array_equal(first.observations, second.observations)
+        assert torch.equal(first.batch.advantages, second.batch.advantages)
+    with pytest.raises(CannotRestore, match=r"3 copies of .*CartPole.* were saved, and there are 2; make as many"):
+        Vine(make, **options | {"copies": 2}).restore(vine.state())
 
 
 def test_q_is_what_it_says():

@@ -156,7 +156,27 @@ def test_whole_episodes_are_as_many_from_every_copy_and_so_not_the_short_ones():
     lengths = np.concatenate([sample.lengths for sample in samples])
     assert lengths.mean() == pytest.approx(10, abs=5 * np.sqrt(90 / len(lengths)))
     assert np.array_equal(np.concatenate([sample.returns for sample in samples]), lengths)
-    assert sum(sample.steps for sample in samples) == lengths.sum()
+    assert sum(sample.steps for sample in samples) > lengths.sum() == sum(len(sample.batch) for sample in samples)
+
+
+@pytest.mark.parametrize(("mode", "steps"), [("NextStep", 3 + 3 + 7), ("SameStep", 3 + 4 + 7)])
+def test_steps_of_copies_that_wait_for_the_others_are_counted(mode, steps):
+    """Episodes of 3 and of 7 steps: while the second copy ends its first, the first one begins a second, and a third."""
+    lengths = iter((3, 7))
+    env = copies(lambda: Scripted((next(lengths), "terminated")), 2, mode)
+    sample = sampler_of(env, episodes=2, estimator="monte_carlo").collect(policy_of(env), None)
+    assert sample.lengths.tolist() == [3, 7]
+    assert len(sample.batch) == 10
+    assert sample.steps == steps
+
+
+def test_an_episode_that_never_ends_is_given_up():
+    """Fifty steps are allowed where the limit is fifty, and none more."""
+    env = copies(lambda: Scripted((50, "terminated")), 2)
+    assert sampler_of(env, episodes=2, estimator="monte_carlo", limit=50).collect(policy_of(env), None).steps == 100
+    env = copies(lambda: Scripted((51, "terminated")), 2)
+    with pytest.raises(ValueError, match=r"an episode is longer than 50 steps; wrap the environment in gymnasium's TimeLimit"):
+        sampler_of(env, episodes=2, estimator="monte_carlo", limit=50).collect(policy_of(env), None)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -283,6 +303,8 @@ def test_what_is_not_a_number_is_named(what, message):
     [
         ({"steps": 0}, "steps is 0"),
         ({"horizon": 0}, "horizon is 0"),
+        ({"steps": 10.5}, "steps is 10.5; expected an integer"),
+        ({"limit": 0}, "limit is 0"),
         ({"episodes": -1}, "episodes is -1"),
         ({"estimator": "td"}, "estimator is 'td'"),
         ({"gamma": 1.01}, "gamma is 1.01"),

@@ -432,6 +432,11 @@ def test_a_fraction_of_the_states_is_drawn_by_the_generator():
     assert torch.equal(subsampled(0.3, 1), subsampled(0.3, 1))
     assert not torch.equal(subsampled(0.3, 1), subsampled(0.3, 2))
     assert torch.equal(subsampled(1.0, 1), subsampled(1.0, 2))
+    policy = build("linear", "categorical")
+    before = flat_parameters(policy)
+    with pytest.raises(ValueError, match=r"fraction is 0.5 without a generator to draw the states; give generator"):
+        step(policy, draw_batch(policy, 20), Region(), StepOptions(fraction=0.5))
+    assert torch.equal(flat_parameters(policy), before)
 
 
 def test_the_curvature_is_that_of_some_fifth_of_the_states_and_the_gradient_of_all():

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from trpo.linearise import flat_parameters, forward, set_parameters
 from trpo.policies import Policy
-from trpo.samplers.paths import as_env_actions
+from trpo.samplers.paths import LIMIT, as_env_actions, check_length
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ def play(
     *,
     seed: int,
     deterministic: bool = False,
-    limit: int = 1_000_000,
+    limit: int = LIMIT,
 ) -> Episodes:
     """Play whole episodes from new starts.
 
@@ -95,10 +95,7 @@ def play(
                 returns[b].append(float(total[b]))
                 lengths[b].append(int(age[b]))
                 left[b] -= 1
-        if (age[left > 0] > limit).any():
-            raise ValueError(
-                f"an episode is longer than {limit} steps; wrap the environment in gymnasium's TimeLimit, or raise limit"
-            )
+        check_length(age[left > 0], limit)
         total[ended], age[ended] = 0.0, 0
         begins = ended if mode == AutoresetMode.NEXT_STEP else begins
     return Episodes(

@@ -18,6 +18,9 @@ from trpo.linearise import forward
 from trpo.policies import Policy
 from trpo.samplers.restore import CannotRestore, restore_state, save_state
 
+LIMIT = 1_000_000
+"""Steps an episode may take where whole ones are asked for."""
+
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
@@ -31,7 +34,8 @@ class Paths:
     rewards: Floats  # [T, B]
     terminated: Booleans  # [T, B]
     truncated: Booleans  # [T, B]
-    valid: Booleans  # [T, B] False where a step only began an episode, and so ignored the action
+    valid: Booleans  # [T, B] False where a step only began an episode, or the copy had ended its episodes already
+    steps: int  # environment steps taken: all T B but those that only began an episode, and so ignored the action
     age: NDArray[np.int64]  # [T, B] steps since the episode began
     finals: tuple[tuple[int, int, NDArray[Any]], ...]  # (t, b, state reached) where row t+1 is already the next episode's
     returns: Floats  # [E] of the episodes that ended, undiscounted
@@ -48,6 +52,14 @@ def as_env_actions(space: Any, actions: Tensor) -> NDArray[Any]:
     if isinstance(space, spaces.Box):
         return np.clip(given, space.low.ravel(), space.high.ravel()).astype(space.dtype).reshape(len(given), *space.shape)
     return given.astype(space.dtype)
+
+
+def check_length(age: NDArray[np.int64], limit: int) -> None:
+    """Raise ValueError where an episode has taken more than ``limit`` steps: perhaps it never ends."""
+    if (age > limit).any():
+        raise ValueError(
+            f"an episode is longer than {limit} steps; wrap the environment in gymnasium's TimeLimit, or raise limit"
+        )
 
 
 class Walker:
@@ -89,13 +101,14 @@ class Walker:
         self._age = np.zeros(count, dtype=np.int64)
         self._return = np.zeros(count)
 
-    def walk(self, policy: Policy, steps: int | None = None, episodes: int | None = None) -> Paths:
+    def walk(self, policy: Policy, steps: int | None = None, episodes: int | None = None, limit: int = LIMIT) -> Paths:
         """Follow a policy for ``steps`` steps of every copy, or from new starts until every copy has ended ``episodes`` episodes.
 
         Raises
         ------
         ValueError
-            If an observation or a reward is nan or infinite; the message names the step and the copy.
+            If an observation or a reward is nan or infinite; the message names the step and the copy. If one of ``episodes`` is
+            longer than ``limit`` steps.
         """
         if self._observation is None or episodes is not None:
             self.reset()
@@ -107,7 +120,7 @@ class Walker:
         lengths: list[int] = []
         finished = np.zeros(count, dtype=np.int64)
         outputs = forward(policy)
-        t = 0
+        t = taken = 0
         while t < steps if steps is not None else bool((finished < (episodes or 1)).any()):
             valid = ~self._ended if episodes is None else ~self._ended & (finished < episodes)
             try:
@@ -118,6 +131,7 @@ class Walker:
             action = family.sample(z, family.noise(count, self.rng))
             observation, reward, terminated, truncated, info = self.env.step(as_env_actions(space, action))
             begins = self._ended.any()  # somewhere: most steps are spared the bookkeeping of ends
+            taken += count - int(self._ended.sum()) if begins else count
             if not (math.isfinite(reward.sum()) or np.isfinite(reward).all()):
                 bad = int(np.flatnonzero(~np.isfinite(reward))[0])
                 raise ValueError(f"{self.env} gave the reward {reward[bad]} in copy {bad} at step {t}; nothing was updated")
@@ -127,6 +141,8 @@ class Walker:
                 rows[name].append(row)
             ended = terminated | truncated
             self._age = np.where(self._ended, 0, self._age + 1) if begins else self._age + 1
+            if episodes is not None:
+                check_length(self._age[finished < episodes], limit)
             self._return = self._return + reward
             if ended.any():
                 for b in np.flatnonzero(ended):
@@ -149,6 +165,7 @@ class Walker:
             np.stack(rows["te"]),
             np.stack(rows["tr"]),
             np.stack(rows["v"]),
+            taken,
             np.stack(rows["age"]),
             tuple(finals),
             np.array(returns),

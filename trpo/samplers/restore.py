@@ -49,6 +49,8 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 _KEPT = {"mujoco.MjModel", "mujoco.MjData", "gymnasium.MujocoRenderer", "ale_py.ALEInterface"}
 """Classes whose objects are not pickled: what state they have is read by their own functions."""
 
+_CONSTANTS = ("max_episode_steps", "_max_episode_steps")
+"""Attributes that an environment is made with: in a state they have to be those of the environment it is restored to."""
 
 _CODE: tuple[type, ...] = (FunctionType, BuiltinFunctionType, functools.partial, type)
 
@@ -96,7 +98,7 @@ def restore_state(env: Env, state: EnvState) -> None:
     Raises
     ------
     CannotRestore
-        If the state is of an environment with other layers.
+        If the state is of an environment with other layers, or with another limit on the steps of an episode.
     """
     parts = _parts(env)
     layers = tuple(type(part).__name__ for part in parts)
@@ -106,6 +108,13 @@ def restore_state(env: Env, state: EnvState) -> None:
             "expected the same environment in the same wrappers"
         )
     saved, native = _Unpickler(parts, io.BytesIO(state.data)).load()
+    for part, attributes in zip(parts, saved, strict=True):
+        for name in _CONSTANTS:
+            if name in attributes and attributes[name] != vars(part).get(name):
+                raise CannotRestore(
+                    f"the state was saved with {name.lstrip('_')} = {attributes[name]}, and {env} has {vars(part).get(name)}; "
+                    "make the environment as it was made then"
+                )
     for part, attributes, foreign in zip(parts, saved, native, strict=True):
         own = vars(part)
         if type(part) in _FIELDS or isinstance(part, Space):

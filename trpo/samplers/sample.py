@@ -19,7 +19,7 @@ class Sample:
 
     batch: Batch
     observations: NDArray[Any]  # [N, *shape] raw, of the batch's states: what a normaliser learns from
-    steps: int  # environment steps taken; 0 where the process is solved exactly
+    steps: int  # environment steps taken, also those of no state of the batch; 0 where the process is solved exactly
     returns: NDArray[Any]  # [E] undiscounted returns of the episodes that ended, in the environment's own rewards
     lengths: NDArray[Any]  # [E] their lengths in steps
     targets: Tensor | None = None  # [N] value targets for the states; None where values are not learned

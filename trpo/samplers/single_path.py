@@ -8,22 +8,39 @@ the catalogue).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
 
 from trpo.advantages import gae
 from trpo.batch import Batch
 from trpo.linearise import forward
 from trpo.normaliser import Normaliser
 from trpo.policies import Policy
-from trpo.samplers.paths import Paths, Walker
+from trpo.samplers.paths import LIMIT, Paths, Walker
 from trpo.samplers.sample import Sample
 from trpo.values import ValueFunction
 
 Estimator = Literal["gae", "monte_carlo"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Paths as N rows of a batch."""
+
+    inputs: Tensor  # [N, ...]
+    actions: Tensor  # [N, 1, D]
+    log_q: Tensor  # [N, 1]
+    advantages: Tensor  # [N, 1]
+    weights: Tensor  # [N] relative
+    targets: Tensor  # [N] of the values
+    observations: NDArray[Any]  # [N, *shape] raw
 
 
 class SinglePath:
@@ -51,6 +68,8 @@ class SinglePath:
         the direction of the step as it is.)
     reward_scale
         Divides rewards by the running deviation of the discounted return; None leaves them as they are.
+    limit
+        Steps an episode may take where ``episodes`` are asked for.
     seed
         For environments and actions.
 
@@ -73,17 +92,18 @@ class SinglePath:
         episodes: int | None = None,
         standardise: bool = True,
         reward_scale: Normaliser | None = None,
+        limit: int = LIMIT,
         seed: int = 0,
     ) -> None:
-        for name, value in (("steps", steps), ("horizon", horizon), ("episodes", episodes)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1")
+        for name, value in (("steps", steps), ("horizon", horizon), ("episodes", episodes), ("limit", limit)):
+            if value is not None and not (isinstance(value, Integral) and value >= 1):
+                raise ValueError(f"{name} is {value!r}; expected an integer of at least 1")
         if estimator not in ("gae", "monte_carlo"):
             raise ValueError(f"estimator is {estimator!r}; expected 'gae' or 'monte_carlo'")
         if not (0 <= gamma <= 1 and 0 <= lam <= 1):
             raise ValueError(f"gamma is {gamma}, lam {lam}; expected both in [0, 1]")
         self.walker = Walker(env, seed)
-        self.steps, self.horizon, self.episodes = steps, horizon, episodes
+        self.steps, self.horizon, self.episodes, self.limit = steps, horizon, episodes, limit
         self.gamma, self.lam = gamma, lam if estimator == "gae" else 1.0
         self.estimator, self.discounted, self.standardise = estimator, discounted, standardise
         self.reward_scale = reward_scale
@@ -95,30 +115,36 @@ class SinglePath:
         Raises
         ------
         ValueError
-            If GAE has no value function, or the environment gives a nan or infinite number.
+            If GAE has no value function, the environment gives a nan or infinite number, or an episode exceeds the limit.
         """
         if self.estimator == "gae" and value is None:
             raise ValueError("estimator 'gae' needs a value function; give one, or estimator='monte_carlo'")
-        parts = [self._sample(policy, value, paths) for paths in self._paths(policy)]
-        inputs, actions, log_q, advantages, weights, targets = (
-            torch.cat(column) for column in zip(*(p[0] for p in parts), strict=True)
-        )
+        walks = self._paths(policy)
+        rows = [self._rows(policy, value, paths) for paths in walks]
+        inputs, weights = torch.cat([r.inputs for r in rows]), torch.cat([r.weights for r in rows])
+        advantages = torch.cat([r.advantages for r in rows])
         if self.standardise and len(advantages) > 1:
             centred = advantages - advantages.mean()
             advantages = centred / centred.square().mean().sqrt().clamp_min(1e-8)
         return Sample(
-            Batch(inputs, actions, log_q, advantages.to(inputs.dtype), (weights / weights.sum()).to(inputs.dtype)),
-            np.concatenate([p[1] for p in parts]),
-            len(inputs),
-            np.concatenate([p[2].returns for p in parts]),
-            np.concatenate([p[2].lengths for p in parts]),
-            targets.to(inputs.dtype) if value is not None else None,
+            Batch(
+                inputs,
+                torch.cat([r.actions for r in rows]),
+                torch.cat([r.log_q for r in rows]),
+                advantages.to(inputs.dtype),
+                (weights / weights.sum()).to(inputs.dtype),
+            ),
+            np.concatenate([r.observations for r in rows]),
+            sum(paths.steps for paths in walks),
+            np.concatenate([paths.returns for paths in walks]),
+            np.concatenate([paths.lengths for paths in walks]),
+            torch.cat([r.targets for r in rows]).to(inputs.dtype) if value is not None else None,
         )
 
     def _paths(self, policy: Policy) -> list[Paths]:
         copies = self.walker.env.num_envs
         if self.episodes is not None:
-            return [self.walker.walk(policy, episodes=-(-self.episodes // copies))]
+            return [self.walker.walk(policy, episodes=-(-self.episodes // copies), limit=self.limit)]
         if self.horizon is None:
             return [self.walker.walk(policy, -(-self.steps // copies))]
         walks = []
@@ -127,8 +153,7 @@ class SinglePath:
             walks.append(self.walker.walk(policy, self.horizon))
         return walks
 
-    def _sample(self, policy: Policy, value: ValueFunction | None, paths: Paths) -> Any:
-        """One set of paths as rows of a batch, with their raw observations."""
+    def _rows(self, policy: Policy, value: ValueFunction | None, paths: Paths) -> _Rows:
         t, b = paths.rewards.shape
         flat = paths.observations.reshape((t + 1) * b, *paths.observations.shape[2:])
         inputs = policy.inputs(flat)
@@ -149,9 +174,8 @@ class SinglePath:
         weights = torch.from_numpy(self.gamma ** paths.age.ravel() if self.discounted else np.ones(t * b))[keep]
         gained = torch.from_numpy(advantages.ravel())[keep]
         targets = gained + torch.from_numpy(values[:-1].ravel())[keep]
-        device = used.device
-        row = (used, actions, log_q, gained[:, None].to(device), weights.to(device), targets.to(device))
-        return row, flat[: t * b][keep.numpy()], paths
+        device, seen = used.device, flat[: t * b][keep.numpy()]
+        return _Rows(used, actions, log_q, gained[:, None].to(device), weights.to(device), targets.to(device), seen)
 
     def _scaled(self, paths: Paths) -> Any:
         if self.reward_scale is None:

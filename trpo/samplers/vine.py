@@ -59,7 +59,8 @@ class Vine:
     q
         Which actions: drawn from the policy, drawn uniformly, or all. The paper: the policy for reals, uniform for choices.
     paths, horizon
-        Paths of the trunk, begun anew each time, and their most steps.
+        Paths of the trunk, begun anew each time, and their most steps. The environment's time limit, if it has one, ends neither
+        these nor rollouts.
     discounted
         Draw states by gamma^t, t their age, as the surrogate L has them; otherwise all visited states alike, as usual code does.
     common_random_numbers
@@ -78,7 +79,8 @@ class Vine:
     Raises
     ------
     ValueError
-        If a number is out of range, a name unknown, the environment is a vector environment, or q does not suit its actions.
+        If a number is out of range, a name unknown, the environment is a vector environment or starts in terminal states only, or
+        q does not suit its actions.
     CannotRestore
         If its state cannot be restored; the message says which environments' can.
     """
@@ -125,7 +127,7 @@ class Vine:
         Raises
         ------
         ValueError
-            If q does not suit the policy's actions.
+            If q does not suit the policy's actions, or states are weighted equally and none but terminal ones were met.
         """
         trunk = self.world.trunk(policy, self.plan, self.rng)
         inputs = policy.inputs(trunk.observations)

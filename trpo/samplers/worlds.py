@@ -6,7 +6,7 @@ environment whose state can be restored (:mod:`trpo.samplers.restore`).
 States are drawn from the paths with replacement, with probability proportional to a weight: 1, or gamma^t at age t. Where an
 episode terminates at age T, all later states are the terminal one, in which no action matters. Under the weights gamma^t it
 stands for what is left of the path, so the weights of a path always have the same sum and the choice is without bias; under
-equal weights it is left out.
+equal weights it is left out. A time limit is no part of the process: it ends neither a path nor a rollout.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mdps.gym_bridge import cumulative, invert
 from mdps.mdp import MDP
+from mdps.terminal import terminal
 from trpo.policies import Policy
 from trpo.samplers.paths import as_env_actions
-from trpo.samplers.restore import restore_state, save_state
+from trpo.samplers.restore import CannotRestore, restore_state, save_state
 
 Env = gymnasium.Env[Any, Any]
 Floats = NDArray[np.float64]
@@ -37,7 +39,7 @@ class Trunk:
     observations: NDArray[Any]  # [N, *shape] raw
     places: Sequence[Any]  # [N] what a world needs to start there; None for a terminal state
     steps: int  # environment steps taken
-    returns: Floats  # [E] undiscounted, of the episodes that ended
+    returns: Floats  # [E] undiscounted, of the episodes that ended, by termination or truncation
     lengths: NDArray[np.int64]  # [E]
 
 
@@ -98,16 +100,15 @@ class Tables:
     """A finite process; a place is the index of a state."""
 
     def __init__(self, mdp: MDP) -> None:
-        self._next = mdp.P.cumsum(-1) / mdp.P.sum(-1, keepdims=True)
-        self._start = mdp.rho0.cumsum() / mdp.rho0.sum()
-        self._reward = mdp.R
-        stays = mdp.P[np.arange(mdp.S), :, np.arange(mdp.S)] == mdp.P.sum(-1)
-        self._terminal = stays.all(1) & (mdp.R == 0).all(1)
+        self._next, self._start = cumulative(mdp.P), cumulative(mdp.rho0)
+        self._reward, self._terminal = mdp.R, terminal(mdp)
+        if not mdp.rho0[~self._terminal].any():
+            raise ValueError(f"every start of {mdp} is terminal, where no action matters; give rho0 another state")
 
     def trunk(self, policy: Policy, how: Plan, rng: np.random.Generator) -> Trunk:
         """Follow all paths together."""
         z = self._laws(policy)
-        state = (self._start <= rng.random(how.paths)[:, None]).sum(-1)
+        state = invert(self._start, rng.random(how.paths))
         states, rewards = [], []
         for _ in range(how.horizon):
             states.append(state)
@@ -117,6 +118,10 @@ class Tables:
         visited = np.stack([*states, state])  # [H+1, B]
         over = self._terminal[visited]
         weights = how.discount ** np.arange(how.horizon)[:, None] * (~over[:-1] if how.discount == 1 else np.ones_like(over[:-1]))
+        if not weights.any():
+            raise ValueError(
+                f"all {how.paths} paths began in terminal states, which equal weights leave out; raise paths, or weigh by gamma^t"
+            )
         chosen = rng.choice(weights.size, how.count, p=(weights / weights.sum()).ravel())
         ended = over[-1]
         places = visited[:-1].ravel()[chosen]
@@ -149,7 +154,7 @@ class Tables:
             return policy(policy.inputs(np.arange(len(self._reward))))
 
     def _step(self, state: NDArray[np.int64], action: NDArray[np.int64], u: Floats) -> tuple[NDArray[np.int64], Floats]:
-        return (self._next[state, action] <= u[:, None]).sum(-1), self._reward[state, action]
+        return invert(self._next[state, action], u), self._reward[state, action]
 
     def state(self) -> None:
         """Nothing does."""
@@ -175,18 +180,19 @@ class Simulator:
             seen = [env.reset(seed=int(rng.integers(2**31)))[0] for env in envs]
             for env, observation in zip(envs, seen, strict=True):
                 kept.offer(1.0, observation, env)
-            gained = np.zeros(len(envs))
+            gained, reported = np.zeros(len(envs)), np.zeros(len(envs), dtype=bool)
             noise = policy.family.noise(how.horizon * len(envs), rng).view(how.horizon, len(envs), -1)
             for t, moves in enumerate(_follow(policy, envs, seen, noise)):
                 steps += len(moves)
                 for b, observation, reward, terminated, truncated in moves:
                     gained[b] += reward
-                    if terminated or truncated:
+                    if (terminated or truncated) and not reported[b]:
                         returns.append(float(gained[b]))
                         lengths.append(t + 1)
+                        reported[b] = True
                     if terminated and how.discount < 1 and t + 1 < how.horizon:
                         kept.offer(how.weight(t + 1, left=True), observation, None)
-                    elif not (terminated or truncated) and t + 1 < how.horizon:
+                    elif not terminated and t + 1 < how.horizon:
                         kept.offer(how.weight(t + 1), observation, envs[b])
         return Trunk(np.stack(kept.observations), kept.places, steps, np.array(returns), np.array(lengths, dtype=np.int64))
 
@@ -196,7 +202,7 @@ class Simulator:
         """Roll out as many at a time as there are copies.
 
         The generator of an environment is seeded anew for each place, or for each rollout: what it would have drawn in the trunk
-        is not drawn again. Truncation is ignored: a time limit is no part of the process.
+        is not drawn again.
         """
         n, m = actions.shape[:2]
         seeds = rng.integers(2**63, size=(n, 1 if rolls.common else m)).repeat(m if rolls.common else 1, 1).ravel()
@@ -219,12 +225,21 @@ class Simulator:
         return total.reshape(n, m), steps
 
     def state(self) -> Any:
-        """Running statistics of wrappers."""
-        return save_state(self.envs[0])
+        """Running statistics of wrappers, of each copy its own."""
+        return [save_state(env) for env in self.envs]
 
     def restore(self, state: Any) -> None:
-        """Put the first copy back: the others take their states from it."""
-        restore_state(self.envs[0], state)
+        """Put every copy back.
+
+        Raises
+        ------
+        CannotRestore
+            If there is another number of copies, or one is another environment.
+        """
+        if len(state) != len(self.envs):
+            raise CannotRestore(f"{len(state)} copies of {self.envs[0]} were saved, and there are {len(self.envs)}; make as many")
+        for env, saved in zip(self.envs, state, strict=True):
+            restore_state(env, saved)
 
 
 def _follow(
@@ -233,7 +248,7 @@ def _follow(
     """Step environments by the policy with noise [T,B,D]; yield the moves of each step, and drop what ended.
 
     A move is (index of the environment, observation reached, reward, terminated, truncated). With ``opening`` actions [B,D], the
-    first ones are these, and truncation ends nothing.
+    first ones are these. Truncation ends nothing.
     """
     live = list(range(len(envs)))
     seen = dict(enumerate(observations or ()))
@@ -249,7 +264,7 @@ def _follow(
             seen[b], reward, terminated, truncated, _ = envs[b].step(action)
             moves.append((b, seen[b], float(reward), bool(terminated), bool(truncated)))
         yield moves
-        live = [b for b, _, _, terminated, truncated in moves if not (terminated or (truncated and opening is None))]
+        live = [b for b, _, _, terminated, _ in moves if not terminated]
         if not live:
             return
 
