@@ -28,10 +28,10 @@ def claims_table(summary: pd.DataFrame) -> str:
 
     Usages are given for bounds and lemmas; those of identities and guarantees are in units of rounding.
     """
+    left = summary["undecided"].sum() / summary["instances"].sum()
     lines = [
         f"Held against {summary['instances'].max():,} comparisons each. Usages and violations are certified. "
-        f"Floats leave {summary['undecided'].sum() / summary['instances'].sum():.1%} of all verdicts open: equalities, and identities "
-        "to 1e-13 of their scale.",
+        f"Floats leave {left:.1%} of all verdicts open: equalities, and identities to 1e-13 of their scale.",
         "",
         "| id | statement | source | status | certified usage | verdict |",
         "|---|---|---|---|---|---|",
