@@ -21,5 +21,7 @@ from bounds.certify import Verdicts as Verdicts
 from bounds.certify import certify as certify
 from bounds.certify import certify_all as certify_all
 from bounds.certify import certify_batch as certify_batch
+from bounds.checking import Check as Check
+from bounds.checking import check as check
 from bounds.comparison import Comparison as Comparison
 from bounds.comparison import compare as compare

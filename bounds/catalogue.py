@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.comparison import Comparison
+from bounds.tables import largest
 from mdps.mdp import Array
 from mdps.numbers import Numbers
 
@@ -82,7 +83,7 @@ class Claim:
             If the statement returns the wrong number of arrays, a nan, a negative penalty or a shape that does not fit.
         """
         applies = self.applies(c)
-        if (~applies).all():
+        if self.premise is not None and (~applies).all():
             return np.zeros(c.batch), np.zeros(c.batch)
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
@@ -96,7 +97,7 @@ class Claim:
                 f"claim {self.id!r} is of kind {self.kind} and has to return {expected} array(s); it returned {len(parts)}"
             )
         if self.kind == "bound":
-            lhs, rhs = np.maximum(np.abs(c.gap) - c.gap_error, 0.0), parts[0]
+            lhs, rhs = c.gap_least, parts[0]
         elif self.kind == "lemma":
             lhs, rhs = parts
         elif self.kind == "identity":
@@ -104,9 +105,12 @@ class Claim:
         else:
             lhs, rhs = np.maximum(-parts[0], 0.0), ROUNDING * parts[1]
         lhs, rhs = self._broadcast(lhs, rhs, c.batch)
-        applies = applies.reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
-        lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
+        if self.premise is not None:
+            applies = applies.reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
+            lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
         for name, side in (("left", lhs), ("right", rhs)):
+            if isinstance(side, np.ndarray) and (side >= 0).all():
+                continue
             if np.isnan(side).any():
                 where = np.argwhere(np.isnan(side))[0].tolist()
                 raise ValueError(
@@ -121,6 +125,8 @@ class Claim:
         return lhs, rhs
 
     def _broadcast(self, lhs: Array, rhs: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:
+        if batch and np.shape(lhs) == np.shape(rhs) == batch:
+            return lhs, rhs
         try:
             together = np.broadcast_shapes(np.shape(lhs), np.shape(rhs))
             shape = np.broadcast_shapes(together, batch) if len(together) <= len(batch) else together
@@ -136,9 +142,8 @@ class Claim:
         """``lhs / rhs`` [*B], the largest over further axes; 0 where both are 0 or the premise does not hold."""
         lhs, rhs = self.sides(c)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ratio = np.where((lhs == 0) | np.isinf(rhs), 0.0, lhs / rhs)
-        worst = ratio.max(tuple(range(len(c.batch), ratio.ndim)))
-        return np.asarray(worst)
+            ratio = np.fmax(lhs / rhs, 0.0)  # neither side is nan: only 0/0 and inf/inf are
+        return np.asarray(largest(ratio, ratio.ndim - len(c.batch)) if ratio.ndim > len(c.batch) else ratio)
 
     def applies(self, c: Comparison) -> Mask:
         """Where the premise holds [*B]; everywhere without one."""

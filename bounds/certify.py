@@ -121,7 +121,7 @@ def certify_all(
     """Decide many claims on one instance, which is evaluated once for all of them; see :func:`certify`."""
     if max_bits < FIRST_BITS:
         raise ValueError(f"max_bits is {max_bits}; give at least {FIRST_BITS}, where balls begin")
-    found = [_find(claim) for claim in claims]
+    found = [find(claim) for claim in claims]
     verdicts: dict[int, Verdict] = {}
     if floats and not _batch(mdp, old, new):
         enclosed = enclose(compare(mdp, old, new))
@@ -176,7 +176,7 @@ def certify_batch(
     ValueError
         If a claim is unknown or ``exact`` is negative.
     """
-    found = [_find(claim) for claim in claims]
+    found = [find(claim) for claim in claims]
     budgets = [exact] * len(found) if isinstance(exact, int) else list(exact)
     if min(budgets, default=0) < 0:
         raise ValueError(f"exact is {exact}; give the number of instances to decide in exact numbers, or 0")
@@ -319,7 +319,8 @@ def _batch(mdp: MDP, old: ArrayLike, new: ArrayLike) -> tuple[int, ...]:
     return np.broadcast_shapes(mdp.batch, *(np.shape(table)[:-2] for table in (old, new)))
 
 
-def _find(claim: Claim | str) -> Claim:
+def find(claim: Claim | str) -> Claim:
+    """Return a claim, or the one in the catalogue of that id; a ValueError names those near it if there is none."""
     if isinstance(claim, Claim):
         return claim
     if claim not in CATALOGUE:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bounds import divergences
+from bounds import divergences, tables
 from mdps.elimination import backup, forward
-from mdps.evaluate import Evaluation, broadcast_mdp, evaluate, weighted
+from mdps.evaluate import Evaluation, broadcast_mdp, evaluate
 from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
+from mdps.sparse import SparseMDP
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class Comparison:
         """Shape of the batch axes ``*B``."""
         return np.broadcast_shapes(self.old.eta.shape, self.new.eta.shape)
 
+    @cached_property
+    def shared(self) -> dict[Any, Any]:
+        """What functions marked by :func:`once` have found, by function."""
+        return {}
+
     # -- distances between the policies ------------------------------------------------------------------
 
     @cached_property
@@ -87,7 +96,7 @@ class Comparison:
     @cached_property
     def tv_max(self) -> Array:
         """Largest TV over all states [*B]; the paper's alpha."""
-        return self.tv.max(-1)
+        return tables.largest(self.tv)
 
     @cached_property
     def tv_mean(self) -> Array:
@@ -102,7 +111,7 @@ class Comparison:
     @cached_property
     def kl_max(self) -> Array:
         """Largest KL(old || new) over all states [*B]."""
-        return self.kl.max(-1)
+        return tables.largest(self.kl)
 
     @cached_property
     def kl_mean(self) -> Array:
@@ -112,7 +121,7 @@ class Comparison:
     @cached_property
     def kl_reverse_max(self) -> Array:
         """Largest KL(new || old) over all states [*B]."""
-        return self.kl_reverse.max(-1)
+        return tables.largest(self.kl_reverse)
 
     @cached_property
     def kl_reverse_mean(self) -> Array:
@@ -124,34 +133,49 @@ class Comparison:
         """The least alpha that makes new a mixture (1-alpha) old + alpha pi', [*B]: the largest share any action loses."""
         with np.errstate(divide="ignore", invalid="ignore"):
             lost = np.where(self.old.pi > 0, -self.shift / self.old.pi, 0.0)
-        return np.clip(lost.max((-2, -1)), 0.0, 1.0)
+        return np.clip(tables.largest(lost, 2), 0.0, 1.0)
 
     # -- advantages --------------------------------------------------------------------------------------
 
     @cached_property
     def gain(self) -> Array:
         """``g(s) = E_{a~new} A_old(s,a)`` [*B,S], from the shift: exact to its own size however close the policies are."""
-        return (self.shift * self.old.A).sum(-1)
+        return tables.dot(self.shift, self.old.A)
 
     @cached_property
     def eps_A(self) -> Array:
         """``max |A_old(s,a)|`` over all states and actions [*B]; the paper's epsilon of eq. 8."""
-        return np.abs(self.old.A).max((-2, -1))
+        return tables.largest(np.abs(self.old.A), 2)
 
     @cached_property
     def eps_g(self) -> Array:
         """``max_s |g(s)|`` [*B]."""
-        return np.abs(self.gain).max(-1)
+        return tables.largest(np.abs(self.gain))
 
     @cached_property
     def span_g(self) -> Array:
         """``max_s g - min_s g`` [*B]."""
-        return np.ptp(self.gain, axis=-1)
+        return tables.span(self.gain)
 
     @cached_property
     def span_A(self) -> Array:
         """``max_s (max_a A - min_a A)`` [*B]; the same number for Q, which differs from A by V(s)."""
-        return np.ptp(self.old.A, axis=-1).max(-1)
+        return tables.largest(tables.span(self.old.A))
+
+    @cached_property
+    def Q_new(self) -> Array:
+        """``E_{a~new} Q_old(s,a)`` [*B,S]: the gain with V_old(s) still in it."""
+        return tables.weighted(self.new.pi, self.old.Q)
+
+    @cached_property
+    def reward_scale(self) -> Array:
+        """``max |R| + span V_old + span V_new`` [*B]: what values are made of, of one size on the way of gamma to 1."""
+        return tables.largest(np.abs(self.mdp.R), 2) + tables.span(self.old.V) + tables.span(self.new.V)
+
+    @cached_property
+    def best_A(self) -> Array:
+        """``max_a A_old(s,a)`` [*B,S]."""
+        return tables.largest(self.old.A)
 
     # -- returns -----------------------------------------------------------------------------------------
 
@@ -159,6 +183,11 @@ class Comparison:
     def surrogate_gain(self) -> Array:
         """``L(new) - eta(old) = sum_s rho(s) g(s)`` [*B] (paper, eq. 3)."""
         return (self.old.rho * self.gain).sum(-1)
+
+    @cached_property
+    def greedy_gain(self) -> Array:
+        """``sum_s rho(s) max_a A_old(s,a)`` [*B]: the largest ``surrogate_gain`` of any policy."""
+        return (self.old.rho * self.best_A).sum(-1)
 
     @property
     def surrogate_error(self) -> Array:
@@ -184,6 +213,11 @@ class Comparison:
         """
         return self._gap[0]
 
+    @cached_property
+    def gap_least(self) -> Array:
+        """``|gap|`` less its rounding error [*B], at least 0: what a bound has to cover."""
+        return np.maximum(np.abs(self.gap) - self.gap_error, 0.0)
+
     @property
     def gap_error(self) -> Array:
         """Estimate of the rounding error of ``gap`` [*B]: what was added up in absolute value, times eps."""
@@ -192,14 +226,14 @@ class Comparison:
     @cached_property
     def _gap(self) -> tuple[Array, Array]:
         zero, g = np.zeros_like(self.mdp.R), self._centred_gain
-        drift = (self.shift * backup(self.mdp.P, zero, 1.0, self.value_shift)).sum(-1)
+        drift = tables.dot(self.shift, backup(self.mdp.P, zero, 1.0, self.value_shift))
         by_values = self.gamma * (self.old.rho * drift).sum(-1)
         visits = self.new.rho - self.old.rho
         by_visits = (visits * g).sum(-1)
         if isinstance(by_values, Numbers):
             return by_values.either(by_visits), np.zeros(self.batch)
         size = self.new.resolvent.relative_magnitude(self._gain_size + np.abs(g))
-        drifted = (np.abs(self.shift) * backup(self.mdp.P, zero, 1.0, size)).sum(-1)
+        drifted = tables.dot(np.abs(self.shift), backup(self.mdp.P, zero, 1.0, size))
         values_error = self._unit * self.gamma * (self.old.rho * drifted).sum(-1)
         visits_error = self._unit * ((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size).sum(-1)
         better = values_error <= visits_error
@@ -218,18 +252,20 @@ class Comparison:
     @cached_property
     def _centred_gain(self) -> Array:
         """g [*B,S], less its middle where it hardly varies: only its differences move the gap, and a constant moves nothing."""
-        middle = (self.gain.max(-1) + self.gain.min(-1)) / 2
+        middle = (tables.largest(self.gain) - tables.largest(-self.gain)) / 2
         return self.gain - np.where(self.span_g < self.eps_g / 2, middle, 0.0)[..., None]
 
     @cached_property
     def _gain_size(self) -> Array:
         """What the gain adds up in absolute value [*B,S]: the advantages carry the rounding of the values they come from."""
-        reward = weighted(self.old.pi, self.mdp.R)
+        reward = tables.weighted(self.old.pi, self.mdp.R)
         level = self.old.resolvent.relative_values(reward)[1][..., None]
         rewards = np.abs(self.mdp.R - level[..., None])
         size = self.old.resolvent.relative_magnitude(np.abs(reward - level))
-        advantage_size = backup(self.mdp.P, rewards, self.gamma, size) + size[..., None] + rewards.max((-2, -1))[..., None, None]
-        return (np.abs(self.shift) * advantage_size).sum(-1)
+        advantage_size = (
+            backup(self.mdp.P, rewards, self.gamma, size) + size[..., None] + tables.largest(rewards, 2)[..., None, None]
+        )
+        return tables.dot(np.abs(self.shift), advantage_size)
 
     # -- how values and visits move ----------------------------------------------------------------------
 
@@ -258,15 +294,32 @@ class Comparison:
 
     @cached_property
     def _occupancy(self) -> tuple[Array, Array]:
-        moved = self.gamma[..., None, None] * self.old.rho[..., None] * self.shift
+        return self.visits_moved(self.old.rho, self.shift)
+
+    def visits_moved(self, rho: Array, shift: Array) -> tuple[Array, Array]:
+        """``rho_new - rho`` [*B,S] for the visits of another policy, new less ``shift``; and the error of half its norm [*B].
+
+        As :attr:`occupancy_shift` and :attr:`occupancy_error`, which are those of old.
+        """
+        moved = self.gamma[..., None, None] * rho[..., None] * shift
         flow = self.new.resolvent.flow(forward(self.mdp.P, moved))
         if isinstance(flow, Numbers):
-            return flow.either(self.new.rho - self.old.rho), np.zeros(self.batch)
+            return flow.either(self.new.rho - rho), np.zeros(self.batch)
         size = self.new.resolvent.flow_magnitude(forward(self.mdp.P, np.abs(moved)))
         flow_error = self._unit * size.sum(-1) / (2 * self.horizon)
         plain = flow_error > self._unit
-        shift = np.where(plain[..., None], self.new.rho - self.old.rho, flow)
-        return shift, np.minimum(flow_error, self._unit)
+        difference = np.where(plain[..., None], self.new.rho - rho, flow)
+        return difference, np.minimum(flow_error, self._unit)
+
+    @cached_property
+    def chain_old(self) -> Array:
+        """``P_old`` [*B,S,S]: where one step under the old policy leads."""
+        return tables.chain(self.mdp.P, self.old.pi)
+
+    @cached_property
+    def chain_new(self) -> Array:
+        """``P_new`` [*B,S,S]: where one step under the new policy leads."""
+        return tables.chain(self.mdp.P, self.new.pi)
 
     @cached_property
     def ergodicity(self) -> Array:
@@ -276,24 +329,33 @@ class Comparison:
         keep them exact.
         """
         columns = [self.new.resolvent.relative_values(unit)[0] for unit in np.eye(self.mdp.S)]
-        inverse = np.stack(columns, -1)
-        tau = np.zeros(self.batch)
-        for i in range(self.mdp.S):  # one state against all at a time: no temporary of size S^3
-            tau = np.maximum(tau, np.abs(inverse - inverse[..., i : i + 1, :]).sum(-1).max(-1) / 2)
-        return tau
+        return tables.spread(np.stack(columns, -1))
 
     def __getitem__(self, index: Any) -> Comparison:
         """One instance or a slice of the batch."""
         return Comparison(self.old[index], self.new[index])
 
 
-def compare(mdp: MDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) -> Comparison:
+def once(function: Callable[[Comparison], T]) -> Callable[[Comparison], T]:
+    """Let a function of a comparison be computed once for each comparison: several claims ask for it."""
+
+    @wraps(function)
+    def found(c: Comparison) -> T:
+        if function not in c.shared:
+            c.shared[function] = function(c)
+        answer: T = c.shared[function]
+        return answer
+
+    return found
+
+
+def compare(mdp: MDP | SparseMDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) -> Comparison:
     """Compare two policies in one MDP (or in each of a batch).
 
     Parameters
     ----------
     mdp
-        The process or batch ``*B``.
+        The process or batch ``*B``; or a sparse one, see :func:`bounds.sparse_comparison.compare_sparse`.
     old, new
         Policy tables [*B,S,A], or evaluations of them in this very ``mdp``, which are then not computed again.
 
@@ -302,6 +364,10 @@ def compare(mdp: MDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) 
     ValueError
         If a policy does not fit the MDP, or an evaluation belongs to another one.
     """
+    if isinstance(mdp, SparseMDP):
+        from bounds.sparse_comparison import compare_sparse  # which is made of what is here
+
+        return compare_sparse(mdp, old, new)  # type: ignore[arg-type]  # an evaluation of another process is refused there
     evaluations: list[Evaluation] = []
     for name, policy in (("old", old), ("new", new)):
         if isinstance(policy, Evaluation):

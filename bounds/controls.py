@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from bounds.catalogue import bound, guarantee, identity, lemma
-from bounds.comparison import Comparison, compare
+from bounds.comparison import Comparison
 from bounds.divergences import mean, times
-from bounds.guarantees import _covered, _limit, _q_scale, reward_scale
+from bounds.guarantees import _covered, _largest_Q, _limit, _q_scale, importance, return_scale
+from bounds.optimum import optimal_values
+from bounds.steps import step
+from bounds.tables import normalised, weighted
 from bounds.trpo_paper import coefficient
-from mdps.evaluate import weighted
 from mdps.mdp import Array
-from mdps.optimal import optimal_policy
 
 Sides = tuple[Array, Array]
 
@@ -125,7 +126,7 @@ def g9_constant(c: Comparison) -> Array:
     source="the note's last remark, without its condition rho > 0",
     formula=r"\tilde\pi\in\arg\max L_\pi\Rightarrow\eta(\tilde\pi)\geq\eta(\pi)",
     status="false",
-    premise=lambda c: c.surrogate_gain >= (1 - 1e-12) * (c.old.rho * c.old.A.max(-1)).sum(-1),
+    premise=lambda c: c.surrogate_gain >= (1 - 1e-12) * c.greedy_gain,
 )
 def g10(c: Comparison) -> Sides:
     """L says nothing of states with rho = 0, and argmax L may do anything there."""
@@ -149,11 +150,11 @@ def g11(c: Comparison) -> Sides:
     source="TRPO arXiv:1502.05477v5, after eq. 2",
     formula=r"\max_a A_\pi(s,a)\leq 0\ \forall s:\rho(s)>0\Rightarrow\pi\ \mathrm{optimal}",
     status="false",
-    premise=lambda c: np.where(c.old.rho > 0, c.old.A.max(-1), 0.0).max(-1) <= 0,
+    premise=lambda c: np.where(c.old.rho > 0, c.best_A, 0.0).max(-1) <= 0,
 )
 def g13(c: Comparison) -> Sides:
     """A better action may lead where the policy never goes, past a state where it looks indifferent."""
-    return c.old.eta - optimal_policy(c.mdp)[1].eta, reward_scale(c)
+    return c.old.eta - (c.mdp.rho0 * optimal_values(c)).sum(-1), return_scale(c)
 
 
 @guarantee(
@@ -165,7 +166,7 @@ def g13(c: Comparison) -> Sides:
 )
 def g14(c: Comparison) -> Sides:
     """Inside the clip the objective is L, which is no lower bound."""
-    ratio = 1 + np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
+    ratio = importance(c)
     clipped = np.minimum(ratio * c.old.A, np.clip(ratio, 0.8, 1.2) * c.old.A)
     return c.improvement - (c.old.rho * weighted(c.old.pi, clipped)).sum(-1), c.eps_A * c.horizon
 
@@ -220,7 +221,7 @@ def g17(c: Comparison) -> Sides:
 def g18(c: Comparison) -> Sides:
     """The sign is a relic of minimising a cost. A step of 0.01 in units of eps_A."""
     tilt = c.old.pi * np.exp(-0.01 * c.old.A / np.where(c.eps_A > 0, c.eps_A, 1.0)[..., None, None])
-    return compare(c.mdp, c.old, tilt / tilt.sum(-1, keepdims=True)).improvement, c.eps_A * c.horizon
+    return step(c, normalised(tilt)).improvement, c.eps_A * c.horizon
 
 
 @guarantee(
@@ -232,7 +233,7 @@ def g18(c: Comparison) -> Sides:
 def note_minimise(c: Comparison) -> Sides:
     """Minimising L is policy iteration downwards."""
     worst = np.eye(c.mdp.A)[c.old.A.argmin(-1)]
-    return compare(c.mdp, c.old, worst).improvement, c.eps_A * c.horizon
+    return step(c, worst).improvement, c.eps_A * c.horizon
 
 
 @identity(
@@ -255,7 +256,7 @@ def note_24(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def note_27(c: Comparison) -> tuple[Array, Array, Array]:
     """Equal only up to the scale 1/(1-gamma) and the constant of A-to-Q."""
-    return c.surrogate_gain, (c.old.d * weighted(c.new.pi, c.old.Q)).sum(-1), (np.abs(c.old.Q).max((-2, -1))) * c.horizon
+    return c.surrogate_gain, (c.old.d * c.Q_new).sum(-1), _largest_Q(c) * c.horizon
 
 
 @identity(
@@ -278,9 +279,9 @@ def is_any_support(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def trpo_eq16(c: Comparison) -> tuple[Array, Array, Array]:
     """The weights have to be pi_new/q; pi_new/pi_old is right for q = pi_old only."""
-    ratio = 1 + np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
+    ratio = np.where(c.old.pi > 0, importance(c), 1.0)
     limit = _limit(c, ratio, np.full(c.old.pi.shape, 1 / c.mdp.A))
-    return limit, weighted(c.new.pi, c.old.Q), _q_scale(c)
+    return limit, c.Q_new, _q_scale(c)
 
 
 @identity(
@@ -293,7 +294,8 @@ def trpo_eq16(c: Comparison) -> tuple[Array, Array, Array]:
 def vine_unbiased(c: Comparison) -> tuple[Array, Array, Array]:
     """The exact expectation over two draws: self-normalising costs the bias it saves in variance."""
     w, Q = c.new.pi, c.old.Q
-    pair = w[..., :, None] + w[..., None, :]
-    value = (w * Q)[..., :, None] + (w * Q)[..., None, :]
-    estimate = np.divide(value, pair, out=np.zeros_like(value), where=pair > 0).mean((-2, -1))
-    return estimate, weighted(w, Q), _q_scale(c)
+    weighed, first, second = w * Q, *np.triu_indices(c.mdp.A, 1)
+    value, pair = weighed[..., first] + weighed[..., second], w[..., first] + w[..., second]
+    unequal = np.divide(value, pair, out=np.zeros_like(value), where=pair > 0)
+    estimate = (Q.sum(-1) + 2 * unequal.sum(-1)) / c.mdp.A**2  # twice the same action says its own Q
+    return estimate, c.Q_new, _q_scale(c)

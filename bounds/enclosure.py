@@ -86,6 +86,8 @@ class Maybe(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = ufunc.__name__.replace("logical_", "bitwise_")
+        if name == "_connected" and method == "__call__":  # more edges connect more
+            return Maybe(ufunc(inputs[0].possibly), ufunc(inputs[0].certainly))
         kwargs.pop("out", None)  # of an in-place &=, whose name is bound to the result
         if method != "__call__" or kwargs or name not in ("bitwise_and", "bitwise_or", "bitwise_not", "invert"):
             return NotImplemented

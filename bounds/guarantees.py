@@ -8,26 +8,37 @@ from __future__ import annotations
 import numpy as np
 
 from bounds.catalogue import Mask, guarantee, identity, lemma
-from bounds.comparison import Comparison, compare
+from bounds.comparison import Comparison, once
 from bounds.divergences import times
+from bounds.optimum import optimal_values
+from bounds.steps import gain, visits
+from bounds.tables import centred, dot, largest, normalised, span, weighted
+from bounds.tables import step as next_law
 from bounds.trpo_paper import coefficient
-from mdps.evaluate import evaluate, weighted
-from mdps.mdp import MDP, Array, uniform_policy
-from mdps.optimal import optimal_policy
+from mdps.evaluate import evaluate
+from mdps.mdp import Array, uniform_policy
 
 Sides = tuple[Array, Array]
 
 
-def reward_scale(c: Comparison) -> Array:
+def return_scale(c: Comparison) -> Array:
     """``(max |R| + span V) / (1-gamma)`` [*B]: the size of a return, by which a difference of returns is rounded."""
-    return (np.abs(c.mdp.R).max((-2, -1)) + np.ptp(c.old.V, axis=-1) + np.ptp(c.new.V, axis=-1)) * c.horizon
+    return c.reward_scale * c.horizon
 
 
+@once
 def _interior(c: Comparison) -> Mask:
     """Whether both policies give every action a positive probability: they have softmax parameters [*B]."""
     return ((c.old.pi > 0) & (c.new.pi > 0)).all((-2, -1))
 
 
+@once
+def _width(c: Comparison) -> Array:
+    """``max R - min R`` [*B]."""
+    return span(c.mdp.R, 2)
+
+
+@once
 def _parameter_step(c: Comparison) -> Array:
     """The least softmax parameter step that leads from old to new, [*B,S,A]; zero where a probability is."""
     inside = (c.old.pi > 0) & (c.new.pi > 0)
@@ -37,6 +48,7 @@ def _parameter_step(c: Comparison) -> Array:
     return log_ratio - log_ratio.mean(-1, keepdims=True)
 
 
+@once
 def _policy_gradient(c: Comparison) -> Array:
     """Gradient of eta in the softmax parameters of old, rho pi A, [*B,S,A]."""
     return c.old.rho[..., None] * c.old.pi * c.old.A
@@ -44,16 +56,12 @@ def _policy_gradient(c: Comparison) -> Array:
 
 def _norm(x: Array) -> Array:
     """Euclidean norm over states and actions, [*B,S,A] -> [*B], without under- or overflow."""
-    largest = np.abs(x).max((-2, -1))
-    unit = np.where(largest > 0, largest, 1.0)
-    return largest * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
+    most = largest(np.abs(x), 2)
+    unit = np.where(most > 0, most, 1.0)
+    return most * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
 
 
-def _softmax(theta: Array) -> Array:
-    weights = np.exp(theta - theta.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
-
-
+@once
 def _minoriser_rises(c: Comparison) -> Mask:
     return c.surrogate_gain >= times(coefficient(c), c.kl_max)
 
@@ -78,7 +86,7 @@ def alg1_monotone(c: Comparison) -> Sides:
 )
 def policy_improvement(c: Comparison) -> Sides:
     """At every state."""
-    return c.new.V - c.old.V, reward_scale(c)[..., None]
+    return c.new.V - c.old.V, return_scale(c)[..., None]
 
 
 @guarantee(
@@ -88,14 +96,15 @@ def policy_improvement(c: Comparison) -> Sides:
 )
 def tabular_monotone(c: Comparison) -> Sides:
     """Whatever the radius, a max-KL, mean-KL or KL-penalised maximiser of L has this form where old takes a best action."""
-    below_best = c.old.A.max(-1, keepdims=True) - c.old.A
-    results = []
+    below_best = c.best_A[..., None] - c.old.A
+    unit, results = np.where(c.eps_A > 0, c.eps_A, 1.0)[..., None, None], []
     for radius in (1e-3, 0.1, 10.0):
-        slack = radius * np.where(c.eps_A > 0, c.eps_A, 1.0)[..., None, None]
-        p = c.old.pi / (slack + below_best)
-        step = compare(c.mdp, c.old, p / p.sum(-1, keepdims=True))
-        results += [*np.moveaxis(step.gain, -1, 0), step.improvement / c.horizon]
-    return np.stack(results, -1), c.eps_A[..., None]
+        p = normalised(c.old.pi / (radius * unit + below_best))
+        gained = gain(c, p)
+        results.append(gained)
+        if radius == 0.1:  # a mean of gains, whatever the visits
+            results.append((visits(c, p) * gained).sum(-1, keepdims=True) / c.horizon[..., None])
+    return np.concatenate(results, -1), c.eps_A[..., None]
 
 
 @lemma(
@@ -106,7 +115,7 @@ def tabular_monotone(c: Comparison) -> Sides:
 def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
     """With equality for a greedy policy: maximising L alone is policy iteration where rho > 0, anything elsewhere."""
     lhs = np.maximum(c.surrogate_gain - c.surrogate_error, 0.0)
-    return lhs, np.maximum((c.old.rho * c.old.A.max(-1)).sum(-1), 0.0)
+    return lhs, np.maximum(c.greedy_gain, 0.0)
 
 
 @lemma(
@@ -117,20 +126,19 @@ def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
 )
 def npg_rate(c: Comparison) -> Sides:
     """After T = 1, 2 and 4 steps with beta = (1-gamma)^2 log|A| (the paper's) and beta = 1, at every state."""
-    low = c.mdp.R.min((-2, -1), keepdims=True)
-    width = np.ptp(c.mdp.R, axis=(-2, -1), keepdims=True)
-    unit = MDP(c.mdp.P, (c.mdp.R - low) / np.where(width > 0, width, 1.0), c.mdp.rho0, c.mdp.gamma)
-    best = optimal_policy(unit)[1].V
-    log_actions = np.log(np.maximum(unit.A * np.ones_like(c.gamma), 2))
+    unit = np.where(_width(c) > 0, _width(c), 1.0)  # in units of which the rewards lie in an interval of length 1
+    best, start = optimal_values(c), evaluate(c.mdp, uniform_policy(c.mdp))
+    actions = c.mdp.A * np.ones_like(c.gamma)
     regret, rate = [], []
-    for beta in ((1 - c.gamma) ** 2 * log_actions, np.ones_like(c.gamma)):
-        e, theta = evaluate(unit, uniform_policy(unit)), np.zeros(unit.R.shape)
+    for beta in ((1 - c.gamma) ** 2 * np.log(np.maximum(actions, 2)), np.ones_like(c.gamma)):
+        step, theta = (beta * c.horizon / unit)[..., None, None], np.zeros(c.mdp.R.shape)
+        e = start
         for t in range(1, 5):
-            theta = theta + (beta * c.horizon)[..., None, None] * e.A
-            e = evaluate(unit, _softmax(theta))
+            theta = theta + step * e.A
+            e = evaluate(c.mdp, normalised(np.exp(centred(theta))))
             if t in (1, 2, 4):
-                regret.append(np.maximum(best - e.V, 0.0).max(-1))
-                rate.append(np.log(unit.A * np.ones_like(c.gamma)) / (beta * t) + c.horizon**2 / t)
+                regret.append(largest(np.maximum(best - e.V, 0.0)) / unit)
+                rate.append(np.log(actions) / (beta * t) + c.horizon**2 / t)
     return np.stack(regret, -1), np.stack(rate, -1)
 
 
@@ -138,13 +146,13 @@ def npg_rate(c: Comparison) -> Sides:
     "softmax-smooth",
     source="Agarwal et al. 2021, Lemma 7 of Mei et al. 2020",
     formula=r"|\eta(\theta')-\eta(\theta)-\nabla\eta(\theta)(\theta'-\theta)|\leq\frac{4\,\mathrm{span}(R)}{(1-\gamma)^3}\|\theta'-\theta\|_2^2",
-    premise=lambda c: _interior(c) & (np.ptp(c.mdp.R, axis=(-2, -1)) > 0),
+    premise=lambda c: _interior(c) & (_width(c) > 0),
 )
 def softmax_smooth(c: Comparison) -> Sides:
     """eta is 8/(1-gamma)^3-smooth in softmax parameters for rewards in [0,1], so steps up to (1-gamma)^3/8 are monotone."""
     step = _parameter_step(c)
     linear = (_policy_gradient(c) * step).sum((-2, -1))
-    return np.abs(c.improvement - linear), 4 * np.ptp(c.mdp.R, axis=(-2, -1)) * c.horizon**3 * (step**2).sum((-2, -1))
+    return np.abs(c.improvement - linear), 4 * _width(c) * c.horizon**3 * (step**2).sum((-2, -1))
 
 
 @lemma(
@@ -175,9 +183,22 @@ def natural_step(c: Comparison) -> Sides:
     return lhs, _norm(measure * score) * _norm(measure * c.old.A) * c.horizon
 
 
+@once
 def _covered(c: Comparison) -> Mask:
     """Whether old takes every action that new takes [*B]."""
     return ((c.new.pi == 0) | (c.old.pi > 0)).all((-2, -1))
+
+
+@once
+def _largest_Q(c: Comparison) -> Array:
+    """``max |Q_old|`` [*B]."""
+    return largest(np.abs(c.old.Q), 2)
+
+
+@once
+def importance(c: Comparison) -> Array:
+    """``new / old`` [*B,S,A], the weight of a sampled action; 0 where old never goes."""
+    return np.divide(c.new.pi, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
 
 
 @lemma(
@@ -188,26 +209,24 @@ def _covered(c: Comparison) -> Mask:
 )
 def single_path(c: Comparison) -> Sides:
     """With the weights gamma^t it is unbiased up to its truncation, here K = 4; time by time, without the resolvent."""
-    ratio = np.divide(c.new.pi, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
-    each = (c.old.pi * ratio * c.old.Q).sum(-1)
+    each = dot(c.old.pi * importance(c), c.old.Q)
     law, estimate = np.broadcast_to(c.mdp.rho0, each.shape), np.zeros(c.batch)
     for t in range(4):
         estimate = estimate + c.gamma**t * (law * each).sum(-1)
-        law = np.einsum("...s,...sa,...sat->...t", law, c.old.pi, c.mdp.P)
-    full = (c.old.rho * weighted(c.new.pi, c.old.Q)).sum(-1)
+        law = next_law(law, c.chain_old)
+    full = (c.old.rho * c.Q_new).sum(-1)
     bias = np.abs(estimate - full)
-    largest = np.abs(c.old.Q).max((-2, -1))
-    rounding = 64 * c.roundoff.eps * largest * c.horizon
-    return np.maximum(bias - rounding, 0.0), c.gamma**4 * largest * c.horizon
+    rounding = 64 * c.roundoff.eps * _largest_Q(c) * c.horizon
+    return np.maximum(bias - rounding, 0.0), c.gamma**4 * _largest_Q(c) * c.horizon
 
 
 def _limit(c: Comparison, weight: Array, q: Array) -> Array:
     """Limit of the self-normalised estimate of E Q at each state, [*B,S]: weights w, actions from q, samples without end."""
-    return (q * weight * c.old.Q).sum(-1) / (q * weight).sum(-1)
+    return weighted(q * weight, c.old.Q)
 
 
 def _q_scale(c: Comparison) -> Array:
-    return np.abs(c.old.Q).max((-2, -1))[..., None]
+    return _largest_Q(c)[..., None]
 
 
 @identity(
@@ -216,7 +235,7 @@ def _q_scale(c: Comparison) -> Array:
 def vine_enumerated(c: Comparison) -> tuple[Array, Array, Array]:
     """All actions rolled out once, from uniform: unbiased at each state."""
     q = 1 / c.mdp.A
-    return (q * (c.new.pi / q) * c.old.Q).sum(-1), weighted(c.new.pi, c.old.Q), _q_scale(c)
+    return dot(q * (c.new.pi / q), c.old.Q), c.Q_new, _q_scale(c)
 
 
 @identity(
@@ -227,4 +246,4 @@ def vine_enumerated(c: Comparison) -> tuple[Array, Array, Array]:
 def vine_self_normalised(c: Comparison) -> tuple[Array, Array, Array]:
     """Consistent with the weights pi_new / q, q proportional to 1, ..., A; biased at finite K, see ``vine-unbiased``."""
     q = np.broadcast_to(np.arange(1, c.mdp.A + 1) / (c.mdp.A * (c.mdp.A + 1) / 2), c.old.pi.shape)
-    return _limit(c, c.new.pi / q, q), weighted(c.new.pi, c.old.Q), _q_scale(c)
+    return _limit(c, c.new.pi / q, q), c.Q_new, _q_scale(c)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bounds.catalogue import bound, lemma
-from bounds.comparison import Comparison, compare
-from bounds.divergences import times
+from bounds.comparison import Comparison
+from bounds.divergences import mean, shift, times
+from bounds.steps import visits
 from mdps.mdp import Array
 
 
@@ -87,8 +88,11 @@ def spi_q(c: Comparison) -> Array:
 )
 def geppo(c: Comparison) -> tuple[Array, Array]:
     """Samples of earlier policies pi_i: here old itself (weight 1/3) and the average of old and uniform (weight 2/3)."""
-    reference = compare(c.mdp, c.old.pi / 2 + 0.5 / c.mdp.A, c.new)
-    by_reference = (reference.occupancy_shift * c.gain).sum(-1)
-    rounding = c.gap_error + reference.occupancy_error * c.eps_g * c.horizon
+    reference = c.old.pi / 2 + 0.5 / c.mdp.A
+    rho, moved = visits(c, reference), shift(reference, c.new.pi)
+    difference, error = c.visits_moved(rho, moved)
+    by_reference = (difference * c.gain).sum(-1)
+    rounding = c.gap_error + error * c.eps_g * c.horizon
     lhs = np.maximum(np.abs(c.gap / 3 + 2 * by_reference / 3) - rounding, 0.0)
-    return lhs, 2 * c.gamma * c.eps_g * c.horizon**2 * (c.tv_mean / 3 + 2 * reference.tv_mean / 3)
+    tv_mean = mean(rho, np.abs(moved).sum(-1) / 2) / c.horizon
+    return lhs, 2 * c.gamma * c.eps_g * c.horizon**2 * (c.tv_mean / 3 + 2 * tv_mean / 3)

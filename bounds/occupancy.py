@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from bounds import divergences
-from bounds.catalogue import lemma
-from bounds.comparison import Comparison
+from bounds.catalogue import Mask, lemma
+from bounds.comparison import Comparison, once
+from bounds.tables import connected, dot, largest, normalised, overlap, weighted
 from mdps.elimination import Resolvent, backup, eliminate, forward
-from mdps.evaluate import Evaluation, weighted
 from mdps.mdp import Array
+from mdps.numbers import Numbers
 
 Sides = tuple[Array, Array]
 
 
+@once
 def _moved(c: Comparison) -> Array:
     """T less its rounding error [*B]."""
     return np.maximum(c.occupancy_tv - c.occupancy_error, 0.0)
@@ -59,10 +62,7 @@ def occ_ergodic(c: Comparison) -> Sides:
 )
 def occ_dobrushin(c: Comparison) -> Sides:
     """The ergodicity coefficient of the resolvent from that of one step."""
-    chain = np.einsum("...sa,...sat->...st", c.new.pi, c.mdp.P)
-    shared = [np.minimum(chain, chain[..., i : i + 1, :]).sum(-1).min(-1) for i in range(c.mdp.S)]
-    overlap = np.stack(shared).min(0)  # 1 - tau_1(P'), without the subtraction
-    return c.ergodicity, 1 / ((1 - c.gamma) + c.gamma * overlap)
+    return c.ergodicity, 1 / ((1 - c.gamma) + c.gamma * overlap(c.chain_new))  # 1 - tau_1(P') without the subtraction
 
 
 @lemma(
@@ -102,38 +102,52 @@ def occ_tv_bh(c: Comparison) -> Sides:
     return _moved(c), np.sqrt(-np.expm1(-divergences.times(c.gamma * c.horizon, c.kl_mean)))
 
 
-def _chain(e: Evaluation) -> Array:
-    return np.einsum("...sa,...sat->...st", e.pi, e.mdp.P)
-
-
-def _irreducible(c: Comparison) -> NDArray[np.bool_]:
+@once
+def _irreducible(c: Comparison) -> Mask:
     """Whether both chains reach every state from every state [*B], by moves of probability 1e-12 or more."""
-    answer = np.ones(c.batch, dtype=bool)
-    for e in (c.old, c.new):
-        reach = (_chain(e) > 1e-12) | np.eye(c.mdp.S, dtype=bool)
-        for _ in range(max(c.mdp.S - 1, 1).bit_length()):
-            reach = (reach.astype(float) @ reach.astype(float)) > 0
-        answer &= reach.all((-2, -1))
-    return answer
+    return connected(c.chain_old > 1e-12) & connected(c.chain_new > 1e-12)
 
 
-def _undiscounted(e: Evaluation, proper: NDArray[np.bool_]) -> Resolvent:
-    """The chain's elimination at gamma = 1; an all-uniform chain stands in where it is not irreducible."""
-    chain = np.where(proper[..., None, None], _chain(e), 1 / e.mdp.S)
-    return eliminate(chain[..., :, None, :], np.ones((e.mdp.S, 1)), np.ones(proper.shape))
+class Undiscounted(NamedTuple):
+    """Both chains at gamma = 1, of which only relative values, levels and flows have a meaning."""
+
+    old: Resolvent
+    new: Resolvent
 
 
+@once
+def _undiscounted(c: Comparison) -> Undiscounted:
+    """Eliminate both chains at gamma = 1; an all-uniform chain stands in where they are not irreducible."""
+    proper = np.reshape(_irreducible(c), (*c.batch, 1, 1))
+    one, single = np.ones(c.batch), np.ones((c.mdp.S, 1))
+    chains = (np.where(proper, chain, 1 / c.mdp.S) for chain in (c.chain_old, c.chain_new))
+    return Undiscounted(*(eliminate(chain[..., :, None, :], single, one) for chain in chains))
+
+
+def _stationary(chain: Resolvent) -> Array:
+    """The stationary law [*B,S] of an irreducible chain at gamma = 1.
+
+    In proportion to the visits between two of the reference; for other numbers than floats the unit rewards' levels.
+    """
+    units = np.eye(chain.time.shape[-1])
+    if isinstance(chain.time, Numbers) or isinstance(chain.factors, Numbers):
+        return np.stack([chain.relative_values(unit)[1] for unit in units], -1)
+    return normalised(chain.occupancy(units[chain.reference]))
+
+
+@once
 def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
-    """``d'_inf - d_inf`` [*B,S] of the stationary laws, and Zhang and Ross's bound on half its norm [*B]."""
-    proper = _irreducible(c)
-    old, new = _undiscounted(c.old, proper), _undiscounted(c.new, proper)
-    units = np.eye(c.mdp.S)
-    stationary = np.stack([old.relative_values(unit)[1] for unit in units], -1)
-    bias, level = zip(*(new.relative_values(unit) for unit in units), strict=True)
-    stationary_new = np.stack(level, -1)
-    kemeny = sum(bias[k][..., k] - (stationary_new * bias[k]).sum(-1) for k in range(c.mdp.S))
+    """``d'_inf - d_inf`` [*B,S] of the stationary laws, and Zhang and Ross's bound on half its norm [*B].
+
+    Kemeny's constant less one is the trace of the unit rewards' biases. Any bias will do: the unit rewards sum to a constant,
+    whose bias is constant.
+    """
+    chains, units = _undiscounted(c), np.eye(c.mdp.S)
+    stationary = _stationary(chains.old)
+    bias = [chains.new.relative_values(unit)[0] for unit in units]
+    kemeny = sum(bias[k][..., k] for k in range(c.mdp.S))
     source = forward(c.mdp.P, stationary[..., None] * c.shift)
-    return new.flow(source), kemeny * (stationary * c.tv).sum(-1)
+    return chains.new.flow(source), kemeny * (stationary * c.tv).sum(-1)
 
 
 @lemma(
@@ -157,7 +171,6 @@ def kemeny_zhang_ross(c: Comparison) -> Sides:
 def kemeny_gap(c: Comparison) -> Sides:
     """The gap of the average reward from its surrogate; g and eps_g are of the average-reward advantages."""
     moved, bound = _stationary_shift(c)
-    resolvent = _undiscounted(c.old, _irreducible(c))
-    h = resolvent.relative_values(weighted(c.old.pi, c.mdp.R))[0]
-    gain = (c.shift * backup(c.mdp.P, c.mdp.R, 1.0, h)).sum(-1)  # of the advantages: h and the level cancel
-    return np.abs((moved * gain).sum(-1)), 2 * np.abs(gain).max(-1) * bound
+    h = _undiscounted(c).old.relative_values(weighted(c.old.pi, c.mdp.R))[0]
+    gain = dot(c.shift, backup(c.mdp.P, c.mdp.R, 1.0, h))  # of the advantages: h and the level cancel
+    return np.abs((moved * gain).sum(-1)), 2 * largest(np.abs(gain)) * bound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bounds.catalogue import bound
-from bounds.comparison import Comparison
+from bounds.comparison import Comparison, once
 from bounds.divergences import times
 from mdps.mdp import Array
 
@@ -28,6 +28,7 @@ def tv_trpo_resolvent(c: Comparison) -> Array:
     return 4 * c.eps_A * c.gamma * c.tv_max**2 * c.horizon / ((1 - c.gamma) + c.gamma * c.tv_max)
 
 
+@once
 def coefficient(c: Comparison) -> Array:
     """TRPO's C = 4 eps gamma / (1-gamma)^2 [*B] (eq. 9), the penalty of its Algorithm 1."""
     return 4 * c.eps_A * c.gamma * c.horizon**2

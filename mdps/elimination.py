@@ -16,6 +16,7 @@ The kernels are generalised ufuncs: leading axes broadcast, and one code path se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,25 +27,33 @@ from mdps.numbers import Numbers
 
 @dataclass(frozen=True, eq=False)
 class Resolvent:
-    """The factored resolvent ``(I - gamma P_pi)^-1`` of one policy, and what it can be applied to.
+    """The resolvent ``(I - gamma P_pi)^-1`` of one policy, and what it can be applied to; factored when it is first applied.
 
     Build it with :func:`eliminate`. Every method broadcasts its argument against the batch axes.
     """
 
+    P: Array  # [*B, S, A, S]
+    pi: Array  # [*B, S, A]
     gamma: Array  # [*B]
-    factors: Array  # [*B, S, S]: multipliers below the diagonal, weights of later states above, pivots on it
-    time: Array  # [*B, S]: row slack after elimination in units of 1 - gamma
-    reference: Array  # [*B]: index of the state eliminated last
 
-    def broadcast(self, batch: tuple[int, ...]) -> Resolvent:
-        """Return the same resolvent with its tables repeated (as views) to the batch shape ``batch``."""
-        n = self.time.shape[-1]
-        return Resolvent(
-            np.broadcast_to(self.gamma, batch),
-            np.broadcast_to(self.factors, (*batch, n, n)),
-            np.broadcast_to(self.time, (*batch, n)),
-            np.broadcast_to(self.reference, batch),
-        )
+    @cached_property
+    def _factored(self) -> tuple[Array, Array, Array]:
+        return _eliminate(self.P, self.pi, self.gamma)
+
+    @property
+    def factors(self) -> Array:
+        """Multipliers below the diagonal, weights of later states above, pivots on it: [*B, S, S]."""
+        return self._factored[0]
+
+    @property
+    def time(self) -> Array:
+        """Row slack after elimination in units of 1 - gamma: [*B, S]."""
+        return self._factored[1]
+
+    @property
+    def reference(self) -> Array:
+        """Index of the state eliminated last: [*B]."""
+        return self._factored[2]
 
     def values(self, reward: Array) -> Array:
         """``V = M^-1 r`` for a reward r, [*B,S]. Exact to a few ulps in every entry if r has one sign."""
@@ -87,8 +96,7 @@ def eliminate(P: Array, pi: Array, gamma: Array) -> Resolvent:
     gamma = 1 is allowed for an irreducible chain: then only ``relative_values`` (the bias and, as its level, the
     average reward) and ``flow`` have a meaning.
     """
-    factors, time, reference = _eliminate(P, pi, gamma)
-    return Resolvent(gamma if isinstance(gamma, Numbers) else np.asarray(gamma, dtype=float), factors, time, reference)
+    return Resolvent(P, pi, gamma if isinstance(gamma, Numbers) else np.asarray(gamma, dtype=float))
 
 
 def backup(P: Array, R: Array, gamma: Array | float, values: Array) -> Array:

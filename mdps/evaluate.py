@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mdps.elimination import Resolvent, backup, eliminate
-from mdps.mdp import MDP, Array, as_policy, batch_index
+from mdps.distributions import distributions
+from mdps.elimination import Resolvent, backup
+from mdps.evaluation_kernel import evaluate_batch
+from mdps.mdp import MDP, ROW_SUM_TOLERANCE, Array, as_policy, batch_index
+from mdps.numbers import Numbers
+from mdps.sparse import SparseMDP
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +33,7 @@ class Evaluation:
     rho: Array  # [*B, S] sum_t gamma^t Pr(s_t = s), sums to 1/(1-gamma)
     d: Array  # [*B, S] (1-gamma) rho, sums to 1
     eta: Array  # [*B] expected discounted return, rho0 . V
-    resolvent: Resolvent  # the factored (I - gamma P_pi)^-1
+    resolvent: Resolvent  # (I - gamma P_pi)^-1, factored when it is first applied
 
     def __getitem__(self, index: Any) -> Evaluation:
         """One instance or a slice of the batch."""
@@ -43,16 +47,16 @@ class Evaluation:
         own = len(self.eta.shape)
         core = {name: getattr(self, name) for name in ("pi", "V", "Q", "A", "rho", "d", "eta")}
         wide = {name: np.broadcast_to(table, batch + table.shape[own:]) for name, table in core.items()}
-        return Evaluation(mdp=mdp, resolvent=self.resolvent.broadcast(batch), **wide)
+        return Evaluation(mdp=mdp, resolvent=self.resolvent, **wide)
 
 
-def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:
-    """Evaluate a policy exactly by elimination without subtraction.
+def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
+    """Evaluate a policy exactly by elimination without subtraction; in a sparse process by solves with certified errors.
 
     Parameters
     ----------
     mdp
-        One process or a batch ``*B``.
+        One process or a batch ``*B``; or a sparse one, see :func:`mdps.sparse_evaluate.evaluate_sparse`.
     pi
         Policy table [*B, S, A]; its batch axes broadcast with the MDP's, so one policy may be evaluated in many
         processes and many policies in one process.
@@ -64,11 +68,32 @@ def evaluate(mdp: MDP, pi: ArrayLike) -> Evaluation:
     ValueError
         If ``pi`` does not fit the MDP or one of its rows is not a distribution; the message names the row.
     """
+    if isinstance(mdp, SparseMDP):
+        from mdps.sparse_evaluate import evaluate_sparse  # which is made of what is here
+
+        return evaluate_sparse(mdp, pi)
     if not isinstance(mdp, MDP):
         raise TypeError(f"evaluate got {type(mdp).__name__} as its mdp; expected an MDP, then a policy table")
-    policy = as_policy(mdp, pi)
-    policy = np.broadcast_to(policy, np.broadcast_shapes(policy.shape, mdp.R.shape))
-    resolvent = eliminate(mdp.P, policy, mdp.gamma)
+    policy = _policy(mdp, pi)
+    batch = np.broadcast_shapes(policy.shape[:-2], mdp.batch)
+    resolvent = Resolvent(mdp.P, policy, mdp.gamma)
+    if any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma)):
+        return _evaluate(mdp, np.broadcast_to(policy, (*batch, mdp.S, mdp.A)), resolvent)
+    V, Q, A, rho, d, eta = evaluate_batch(mdp, policy, batch)
+    return Evaluation(mdp, np.broadcast_to(policy, A.shape), V, Q, A, rho, d, eta, resolvent)
+
+
+def _policy(mdp: MDP, pi: ArrayLike) -> Array:
+    """A checked policy table [*B', S, A]."""
+    if isinstance(pi, np.ndarray) and pi.shape[-2:] == (mdp.S, mdp.A):
+        table = distributions(pi, ROW_SUM_TOLERANCE)
+        if table is not None and (pi.shape[:-2] in ((), mdp.batch)):
+            return table
+    return as_policy(mdp, pi)
+
+
+def _evaluate(mdp: MDP, policy: Array, resolvent: Resolvent) -> Evaluation:
+    """The same for numbers of any kind, step by step."""
     reward = weighted(policy, mdp.R)
     V = resolvent.values(reward)
     h, level = resolvent.relative_values(reward)

@@ -32,12 +32,22 @@ def kernel(signature: str, layout: str) -> Callable[[Callable[..., Any]], Any]:
     return compiled
 
 
-def inner(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that kernels call, e.g. ``@inner("f8(f8)")``. A division by zero follows IEEE 754."""
+def inner(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that kernels call, e.g. ``@inner("f8(f8)")``; a division by zero follows IEEE 754."""
 
     def compiled(function: Callable[..., Any]) -> Any:
         with _alone(function):
             return njit(signature, cache=True, error_model="numpy")(function)
+
+    return compiled
+
+
+def chunked(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that works on a chunk of a batch and releases the GIL, so that chunks run side by side."""
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        with _alone(function):
+            return njit(signature, cache=True, error_model="numpy", nogil=True)(function)
 
     return compiled
 

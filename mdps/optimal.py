@@ -8,9 +8,10 @@ from mdps.elimination import backup
 from mdps.evaluate import Evaluation, evaluate, weighted
 from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
+from mdps.sparse import SparseMDP
 
 
-def optimal_policy(mdp: MDP) -> tuple[Array, Evaluation]:
+def optimal_policy(mdp: MDP | SparseMDP) -> tuple[Array, Evaluation]:
     """Find a deterministic policy that is optimal from every state, and its evaluation.
 
     Howard (1960) policy iteration on the whole batch at once: start from the greedy policy of one step, evaluate
@@ -21,7 +22,8 @@ def optimal_policy(mdp: MDP) -> tuple[Array, Evaluation]:
     Parameters
     ----------
     mdp
-        One process or a batch ``*B``. Any gamma in [0, 1), 0 and 1 - 1e-10 included.
+        One process or a batch ``*B``. Any gamma in [0, 1), 0 and 1 - 1e-10 included. For a sparse one see
+        :func:`mdps.sparse_optimal.optimal_policy_sparse`.
 
     Returns
     -------
@@ -31,6 +33,10 @@ def optimal_policy(mdp: MDP) -> tuple[Array, Evaluation]:
         ``evaluate(mdp, pi)``. No advantage in it is positive by more than rounding, which is about 1e-14 of the rewards, or
         1e-15/(1-gamma) in states that cannot reach the recurrent class of the reference: there V itself has no more digits.
     """
+    if isinstance(mdp, SparseMDP):
+        from mdps.sparse_optimal import optimal_policy_sparse  # which is made of what is here
+
+        return optimal_policy_sparse(mdp)
     action = mdp.R.argmax(-1)
     while True:
         evaluation = evaluate(mdp, np.eye(mdp.A)[action])

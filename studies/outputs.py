@@ -12,28 +12,46 @@ A table is parquet; its ``attrs`` hold
 =============== ======================================================================================
 
 A table combined of several jobs has ``study`` and ``jobs``, which maps each job's name to its attributes.
+
+A job that failed leaves ``error.txt`` in place of a table: what went wrong on the first line, below it where.
+
+Whoever writes into a folder holds its lock (:func:`alone`). A process that is killed, however hard, lets go of it, so two
+processes never compute the same job at once and none is ever locked out. What it had half written is removed by the next one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
+import logging
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: no lock, so run one sweep at a time in a folder
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "table.parquet"
+ERROR = "error.txt"
 PARTIAL = ".partial"
+LOCK = ".lock"
 
 
 class BadTable(Exception):
@@ -50,12 +68,36 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable", suffix=PARTIAL):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise SystemExit(
-            f"cannot write results to {folder}: {error.strerror or error}. Give another folder: results=FOLDER"
+            f"cannot write results to {shown(folder)}: {error.strerror or error}. Give another folder: results=FOLDER"
         ) from None
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, waiting for it if another process does, and remove what a killed one had half written there.
+
+    On a file system that has no locks, nobody waits: two processes may then compute the same table, which harms neither.
+    """
+    path = folder / LOCK
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as file:
+            held = _hold(file, folder)
+            if held and not _names(path, file):
+                continue  # its owner removed it while we waited: hold the one that others see
+            try:
+                if held:
+                    for partial in folder.glob(f".*{PARTIAL}"):
+                        partial.unlink(missing_ok=True)
+                yield
+            finally:
+                if held:
+                    path.unlink(missing_ok=True)
+            return
 
 
 def provenance(
@@ -66,10 +108,27 @@ def provenance(
         "study": study,
         "config": {key: value for key, value in config.items() if key != "results"},
         "version": _version(),
-        "sources": _digest(modules),
+        "sources": sources(modules),
     }
     fingerprint = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
     return {**made, "fingerprint": fingerprint, "command": " ".join(["python studies/run.py", *overrides])}
+
+
+def write_error(folder: Path, error: BaseException) -> None:
+    """Write why the job of a folder failed to its ``error.txt``, in one move."""
+    cause = error.__cause__ or error  # Hydra's own errors wrap those of a study
+    first = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    text = f"{first}\n\n{''.join(traceback.format_exception(error))}"
+    with alone(folder):
+        write(folder / ERROR, lambda partial: Path(partial).write_text(text))
+
+
+def read_error(folder: Path) -> str | None:
+    """Return in one line why the job of a folder failed, or None if it did not."""
+    try:
+        return (folder / ERROR).read_text().partition("\n")[0]
+    except FileNotFoundError:
+        return None
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -117,6 +176,36 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
+def shown(path: Path) -> str:
+    """Write a path as one would type it: relative to the working directory where it lies under that."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def import_bounds(names: Sequence[str]) -> list[ModuleType]:
+    """Import a user's modules of claims, which register themselves, from the working directory or wherever Python finds them.
+
+    Raises
+    ------
+    ValueError
+        If there is no module of that name.
+    """
+    if names and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    modules = []
+    for name in names:
+        try:
+            modules.append(importlib.import_module(name))
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise ValueError(
+                f"bounds names the module {name!r}, which cannot be found. Expected a file {name}.py in {Path.cwd()} "
+                "or on PYTHONPATH; write bounds=[my_bounds] without .py"
+            ) from None
+    return modules
+
+
 def study_module(study: str) -> ModuleType:
     """Import ``studies.<study>``.
 
@@ -138,7 +227,7 @@ def _version() -> str:
         return "unknown"
 
 
-def _digest(modules: Sequence[ModuleType]) -> str:
+def sources(modules: Sequence[ModuleType]) -> str:
     """Hash of the project's Python files and of the given modules' files."""
     own = [path for package in ("mdps", "bounds", "trpo", "studies") for path in sorted((ROOT / package).rglob("*.py"))]
     files = own + [Path(module.__file__) for module in modules if module.__file__]
@@ -146,3 +235,25 @@ def _digest(modules: Sequence[ModuleType]) -> str:
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _hold(file: IO[str], folder: Path) -> bool:
+    """Lock a file, waiting for it; return whether that can be done here."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("another process is at work in %s; waiting for it", shown(folder))
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
+
+
+def _names(path: Path, file: IO[str]) -> bool:
+    """Whether a path is still that of an open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

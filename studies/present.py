@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
 from studies import outputs
 from studies.figures import save
+from studies.outputs import shown
 
 
 def present(table: pd.DataFrame, folder: Path) -> None:
@@ -22,20 +22,16 @@ def present(table: pd.DataFrame, folder: Path) -> None:
         If no study of this project made the table.
     """
     study = outputs.study_module(str(table["study"].iloc[0]))
-    drawn = [path for stem, figure in study.figures(table).items() for path in save(figure, folder / stem)]
     summary: pd.DataFrame = study.summary(table)
-    outputs.write(folder / "summary.csv", lambda partial: summary.to_csv(partial, index=False))
-    if hasattr(study, "report"):
-        text: str = study.report(table)
-        outputs.write(folder / "report.md", lambda partial: Path(partial).write_text(text))
-        print(text)
+    report: str | None = study.report(table) if hasattr(study, "report") else None
+    with outputs.alone(folder):
+        drawn = [path for stem, figure in study.figures(table).items() for path in save(figure, folder / stem)]
+        outputs.write(folder / "summary.csv", lambda partial: summary.to_csv(partial, index=False))
+        if report is not None:
+            outputs.write(folder / "report.md", lambda partial: Path(partial).write_text(report))
+    if report is not None:
+        print(report)
     print(summary.to_string(index=False, float_format="{:.3g}".format, max_rows=None))
     print(f"\ntable    {shown(folder / outputs.TABLE)}  ({len(table)} rows)\nsummary  {shown(folder / 'summary.csv')}")
     for path in drawn:
         print(f"figure   {shown(path)}")
-
-
-def shown(path: Path) -> str:
-    """A path as one would type it: relative to the working directory where it lies under that."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

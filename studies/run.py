@@ -16,11 +16,10 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # not studies/, where a file would hide the package of its name
 
 import contextlib  # noqa: E402
-import importlib  # noqa: E402
 import logging  # noqa: E402
+import os  # noqa: E402
 import shutil  # noqa: E402
-import traceback  # noqa: E402
-from types import ModuleType  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
 
 import hydra  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
@@ -28,7 +27,8 @@ from hydra.types import RunMode  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from studies import folders, outputs  # noqa: E402
-from studies.present import present, shown  # noqa: E402
+from studies.outputs import shown  # noqa: E402
+from studies.present import present  # noqa: E402
 
 log = logging.getLogger("studies")
 
@@ -38,64 +38,58 @@ def main(config: DictConfig) -> None:
     """Compute the table of one job; draw it too, unless the job is one of a sweep."""
     context = HydraConfig.get()
     folder = folders.run_folder(context)
-    outputs.check_writable(folder)
+    overrides = list(context.overrides.task)
     if context.mode != RunMode.MULTIRUN:
-        table = outputs.read_table(compute(config, folder, list(context.overrides.task)))
-        present(table, folder)
+        outputs.check_writable(folder)
+        present(outputs.read_table(compute(config, folder, overrides)), folder)
         return
+    os.chdir(context.runtime.cwd)  # a launcher may have started us elsewhere, and results lie where the command was given
     try:
-        compute(config, folder, list(context.overrides.task))
-    except Exception as error:  # a sweep goes on with its other jobs, and gather names this one
-        (folder / "error.txt").write_text(traceback.format_exc())
-        log.error("the job in %s failed, the sweep goes on: %s", shown(folder), error)
+        compute(config, folder, overrides)
+    except (Exception, SystemExit) as error:  # a sweep goes on with its other jobs, and gather names this one
+        outputs.write_error(folder, error)
+        log.error("the job in %s failed, the sweep goes on: %s", shown(folder), outputs.read_error(folder))
 
 
 def compute(config: DictConfig, folder: Path, overrides: list[str]) -> Path:
     """Write the table of one job to ``folder``, unless it stands there already; return its path."""
     path = folder / outputs.TABLE
-    modules = import_bounds(list(config.bounds))
+    modules = outputs.import_bounds(list(config.bounds))
     study = str(config.study._target_).split(".")[-2]
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     made = outputs.provenance({str(key): value for key, value in resolved.items()}, study, overrides, modules)
-    if outputs.read_attributes(path).get("fingerprint") == made["fingerprint"]:
-        log.info("%s stands already, made of this configuration by this code; delete it to have it computed again", shown(path))
-        return path
-    path.unlink(missing_ok=True)  # of another configuration or code: not to be mistaken for this job's
-    scratch = Path(str(config.results)) / ".checkpoints" / made["fingerprint"]
-    saves = "checkpoints" in config.study and config.study.checkpoints is None  # a study that saves its work as it goes
-    table = hydra.utils.instantiate(config.study, **({"checkpoints": str(scratch)} if saves else {}))
-    table.attrs = made
-    outputs.write_table(table, path)
-    shutil.rmtree(scratch, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        scratch.parent.rmdir()  # unless another job's are there
-    (folder / "error.txt").unlink(missing_ok=True)
+    with outputs.alone(folder):
+        (folder / outputs.ERROR).unlink(missing_ok=True)  # of an earlier try
+        if outputs.read_attributes(path).get("fingerprint") == made["fingerprint"]:
+            log.info(
+                "%s stands already, made of this configuration by this code; delete it to have it computed again", shown(path)
+            )
+            return path
+        path.unlink(missing_ok=True)  # of another configuration or code: not to be mistaken for this job's
+        with _scratch(config, str(made["fingerprint"])) as settings:
+            table = hydra.utils.instantiate(config.study, **settings)
+            table.attrs = made
+            outputs.write_table(table, path)
     return path
 
 
-def import_bounds(names: list[str]) -> list[ModuleType]:
-    """Import a user's modules of claims, which register themselves, from the working directory or wherever Python finds them.
+@contextlib.contextmanager
+def _scratch(config: DictConfig, fingerprint: str) -> Iterator[dict[str, str]]:
+    """Arguments for a study that saves its work as it goes: a folder of its own, which is removed once its table stands.
 
-    Raises
-    ------
-    ValueError
-        If there is no module of that name.
+    The folder is the configuration's, so that a job goes on in whatever sweep it comes again; hence a lock of its own.
     """
-    if names and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    modules = []
-    for name in names:
-        try:
-            modules.append(importlib.import_module(name))
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-            raise ValueError(
-                f"bounds names the module {name!r}, which cannot be found. Expected a file {name}.py in {Path.cwd()} "
-                "or on PYTHONPATH; write bounds=[my_bounds] without .py"
-            ) from None
-    return modules
+    if "checkpoints" not in config.study or config.study.checkpoints is not None:
+        yield {}
+        return
+    folder = Path(str(config.results)) / ".checkpoints" / fingerprint
+    with outputs.alone(folder.with_suffix(outputs.LOCK)):
+        yield {"checkpoints": str(folder)}
+        shutil.rmtree(folder, ignore_errors=True)
+    for empty in (folder.with_suffix(outputs.LOCK), folder.parent):
+        with contextlib.suppress(OSError):
+            empty.rmdir()  # unless another job is there
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ from mdps.families.grid import windy_gridworld as windy_gridworld
 from mdps.families.random import dirichlet as dirichlet
 from mdps.families.random import garnet as garnet
 from mdps.families.registry import FAMILIES as FAMILIES
+from mdps.families.sparse import gridworld as gridworld
+from mdps.families.sparse import mountain_car as mountain_car
+from mdps.families.sparse import sparse_garnet as sparse_garnet
 from mdps.families.worst_case import Pair as Pair
 from mdps.families.worst_case import fam_cpi as fam_cpi
 from mdps.families.worst_case import fam_cpo as fam_cpo

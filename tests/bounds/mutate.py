@@ -17,55 +17,58 @@ from tqdm import tqdm
 
 import bounds
 from bounds import CATALOGUE
+from bounds.tables import largest
 
 EQUIVALENT = {
     # (claim or helper, what was changed): why nothing can notice
-    ("tabular-monotone-any-delta", "line 1"): "any radius will do",
-    ("npg-rate", "line 9"): "a shift of the reward changes no regret",
-    ("npg-rate", "line 11: Sub"): "a shift of the reward changes no regret",
-    ("npg-rate", "line 11: 1.0"): "a guard against 0/0",
-    ("npg-rate", "line 11: 0"): "a guard against 0/0",
-    ("single-path", "line 18"): "a size of rounding",
+    ("tabular-monotone-any-delta", "line 10"): "any radius will do",
+    ("tabular-monotone-any-delta", "line 11"): "any radius will do",
     ("vine-enumerated", "line 6"): "any q will do: it cancels",
+    ("npg-rate", "line 9"): "a guard against 0/0",
+    ("npg-rate", "line 11"): "a product with one",
+    ("npg-rate", "line 13: maximum"): "any beta will do",
+    ("fisher-hessian", "line 12"): "a linear term has no second derivative",
+    ("geppo", "line 12"): "a size of rounding",
+    ("cpi-alpha-star", "line 9"): "a grid",
+    ("single-path", "line 16"): "a size of rounding",
+    ("npg-is-advantage", "line 9"): "any c(s) will do",
+    ("npg-is-advantage", "line 14: largest"): "a sharper scale",
+    ("tabular-monotone-any-delta", "line 9"): "a guard against 0/0",
+    ("tabular-monotone-any-delta", "line 14"): "any radius will do",
+    ("tabular-monotone-any-delta", "line 15"): "the size of what is at least 0",
+    ("trpo-eq16", "line 10"): "where the premise does not hold",
     ("trpo-eq16", "line 11"): "the height of a uniform q cancels",
     ("G18", "line 9: 0"): "a guard against 0/0",
     ("G18", "line 9: 1.0"): "a guard against 0/0",
     ("note-24", "line 9"): "a stand-in for infinity",
     ("L-at-pi", "line 5: max"): "a sharper scale",
     ("A-to-Q", "line 10: max"): "a sharper scale",
-    ("npg-is-advantage", "line 14: max"): "a sharper scale",
-    ("npg-is-advantage", "line 10: Add"): "any c(s) will do",
-    ("grad-match", "line 9"): "any complex step small enough gives the same derivative",
-    ("fisher-hessian", "line 10"): "any circle gives the same coefficient",
-    ("fisher-hessian", "line 13"): "any circle gives the same coefficient",
-    ("fisher-hessian", "line 18"): "a linear term has no second derivative",
     ("soft-step-identity", "line 8"): "a guard against 0/0",
-    ("geppo", "line 10"): "a size of rounding",
-    ("cpi-alpha-star", "line 9"): "a grid",
-    ("cpi-alpha-star", "line 10"): "a grid",
-    ("occ-dobrushin", "line 10"): "a guard against rounding",
     ("occ-kl-chain", "line 10"): "a sum of one up to rounding",
     ("occ-kl-chain", "line 12"): "a size of rounding",
-    ("best_alpha", "line 8: 0.5"): "a guard: the share is at most 1/2",
+    ("best_alpha", "line 9: 0.5"): "a guard: the share is at most 1/2",
     ("sqrt_horizon", "line 8: 65"): "a sum that has converged",
     ("sqrt_horizon", "line 9: 0.5"): "where to change from one expansion to the other",
     ("sqrt_horizon", "line 10: 0.5"): "where to change from one expansion to the other",
     ("sqrt_horizon", "line 14: 0.5"): "where to change from one expansion to the other",
     ("sqrt_horizon", "line 11: 20"): "a sum that has converged",
     ("unconstrained=PI", "line 9"): "a guard against rounding",
-    ("target", "line 3"): "where new = old every gain is 0",
-    ("mixed", "line 7"): "a sum of one up to rounding",
-    ("_parameter_step", "line 5: 1.0"): "the logarithm of what is left out",
-    ("_parameter_step", "line 6: 0.5"): "where to change from one formula to the other",
-    ("_irreducible", "line 5: 1e-12"): "a floor of the premise",
-    ("_undiscounted", "line 3"): "a stand-in where the premise does not hold",
+    ("target", "line 4"): "where new = old every gain is 0",
+    ("mixed_improvement", "line 7"): "a sum of one up to rounding",
+    ("_parameter_step", "line 6: 1.0"): "the logarithm of what is left out",
+    ("_parameter_step", "line 7: 0.5"): "where to change from one formula to the other",
+    ("_irreducible", "line 4: 1e-12"): "a floor of the premise",
+    ("_undiscounted", "line 6"): "a stand-in where the premise does not hold",
 }
 
 HELPERS = (
     bounds.mixture.target,
     bounds.mixture.best_alpha,
     bounds.mixture.guaranteed_gain,
-    bounds.mixture.mixed,
+    bounds.mixture.mixed_improvement,
+    bounds.steps.gain,
+    bounds.steps.visits,
+    bounds.steps.step,
     bounds.trpo_paper.coefficient,
     bounds.sharper.sqrt_horizon,
     bounds.sharper._zeta,
@@ -75,8 +78,10 @@ HELPERS = (
     bounds.guarantees._parameter_step,
     bounds.guarantees._policy_gradient,
     bounds.guarantees._limit,
+    bounds.guarantees.importance,
     bounds.occupancy._irreducible,
     bounds.occupancy._undiscounted,
+    bounds.occupancy._stationary,
     bounds.occupancy._stationary_shift,
 )
 """Functions that several claims share."""
@@ -91,7 +96,15 @@ SWAPS = {
     ast.Lt: ast.GtE,
     ast.Gt: ast.LtE,
 }
-NAMES = {"max": "min", "min": "max", "maximum": "minimum", "minimum": "maximum", "argmin": "argmax", "argmax": "argmin"}
+NAMES = {
+    "largest": "smallest",
+    "max": "min",
+    "min": "max",
+    "maximum": "minimum",
+    "minimum": "maximum",
+    "argmin": "argmax",
+    "argmax": "argmin",
+}
 
 
 class Mutation(ast.NodeTransformer):
@@ -147,8 +160,12 @@ class Mutation(ast.NodeTransformer):
             node.args = [self.visit(a) for a in node.args]
         elif name in ("_stack", "stack", "concatenate") and node.args:
             node.args = [self.visit(a) if isinstance(a, ast.Starred | ast.List | ast.BinOp) else a for a in node.args]
-        if isinstance(node.func, ast.Attribute) and name in NAMES and self._here():
-            node.func.attr = NAMES[name]
+        if name in NAMES and self._here():
+            node.func = (
+                ast.Attribute(node.func.value, NAMES[name], ast.Load())
+                if isinstance(node.func, ast.Attribute)
+                else ast.Name(NAMES[name], ast.Load())
+            )
             self._say(node, f"{name} -> {NAMES[name]}")
         node.keywords = [self.visit(k) for k in node.keywords]
         return node
@@ -183,6 +200,21 @@ class Mutation(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
+FAILURES = (AssertionError, ValueError, TypeError, RuntimeWarning, ArithmeticError, IndexError, AttributeError)
+"""How a check turns red."""
+
+
+def smallest(x, axes=1):
+    """What ``largest`` is changed to."""
+    return -largest(-x, axes)
+
+
+def forget():
+    """Drop what helpers have found on the comparisons of the bank."""
+    for cell in checks.bank():
+        cell.comparison.shared.clear()
+
+
 def mutants(statement):
     """Yield (what was changed, the changed function) for every place in a function's body."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(statement)))
@@ -195,7 +227,7 @@ def mutants(statement):
         if transform.what is None:
             return
         module = ast.fix_missing_locations(ast.Module([mutated], []))
-        namespace = dict(statement.__globals__)
+        namespace = dict(inspect.unwrap(statement).__globals__, smallest=smallest)
         exec(compile(module, statement.__name__, "exec"), namespace)
         yield transform.what, namespace[statement.__name__]
 
@@ -205,7 +237,16 @@ def noticed(claim):
     for check in checks.checks_of(claim):
         try:
             check(claim)
-        except (AssertionError, ValueError, TypeError, RuntimeWarning, FloatingPointError, ArithmeticError, IndexError) as error:
+        except (
+            AssertionError,
+            ValueError,
+            TypeError,
+            RuntimeWarning,
+            FloatingPointError,
+            ArithmeticError,
+            IndexError,
+            AttributeError,
+        ) as error:
             return f"{check.__name__}: {type(error).__name__}"
     return None
 
@@ -230,11 +271,13 @@ def patched(helper, mutant):
     premises = {i: c for i, c in CATALOGUE.items() if c.premise is helper}
     for module in places:
         setattr(module, helper.__name__, mutant)
+    forget()
     CATALOGUE.update({i: dataclasses.replace(c, premise=mutant) for i, c in premises.items()})
 
     def undo():
         for module in places:
             setattr(module, helper.__name__, helper)
+        forget()
         CATALOGUE.update(premises)
 
     return undo

@@ -1,0 +1,34 @@
+"""What a policy does that a claim builds itself: its gain over old and its visits, and no more than that."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bounds import divergences, tables
+from bounds.comparison import Comparison
+from mdps.evaluate import evaluate
+from mdps.mdp import Array
+
+
+class Step(NamedTuple):
+    """A policy pi in the process of a comparison, held against old."""
+
+    gain: Array  # [*B,S] E_{a~pi} A_old
+    rho: Array  # [*B,S] visits, unnormalised
+    improvement: Array  # [*B] eta(pi) - eta(old) = rho . gain (TRPO arXiv:1502.05477v5, eq. 2)
+
+
+def step(c: Comparison, pi: Array) -> Step:
+    """Follow the policy pi [*B,S,A] from c's start."""
+    gained, rho = gain(c, pi), visits(c, pi)
+    return Step(gained, rho, (rho * gained).sum(-1))
+
+
+def gain(c: Comparison, pi: Array) -> Array:
+    """``E_{a~pi} A_old`` [*B,S] for a policy [*B,S,A], exact to its own size however close pi is to old."""
+    return tables.dot(divergences.shift(c.old.pi, pi), c.old.A)
+
+
+def visits(c: Comparison, pi: Array) -> Array:
+    """``rho`` [*B,S] of a policy [*B,S,A]; the sum over t of gamma^t Pr(s_t = s)."""
+    return evaluate(c.mdp, pi).rho

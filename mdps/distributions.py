@@ -1,0 +1,57 @@
+"""Tables of distributions that are plainly right: copied and checked in one pass, on all cores.
+
+What is wrong with a table that is not, and where, :mod:`mdps.mdp` says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from mdps.batches import share
+from mdps.kernels import chunked
+from mdps.lanes import TABLE
+
+ROUNDING = 4 * float(np.finfo(float).eps)
+"""A sum of one that is not further off than this is left alone."""
+
+
+def distributions(table: Any, tolerance: float) -> NDArray[np.float64] | None:
+    """Return a copy of a float64 array [..., K] of distributions; a row that is off by more than rounding is divided by its sum.
+
+    None if it is something else: if an entry is negative or not finite, or a row's sum is further from one than ``tolerance``.
+    """
+    if not isinstance(table, np.ndarray) or table.dtype != np.float64 or not table.ndim or not table.size:
+        return None
+    given = np.ascontiguousarray(table).reshape(-1, table.shape[-1])
+    copy = np.empty(given.shape)
+    wrong: list[int] = []
+
+    def run(start: int, stop: int) -> None:
+        if not _copy(given, copy, tolerance, start, stop):
+            wrong.append(start)
+
+    share(run, len(given), 1, 2 * given.shape[1] + 4)
+    return None if wrong else copy.reshape(table.shape)
+
+
+@chunked(types.boolean(TABLE, types.float64[:, ::1], types.float64, types.int64, types.int64))
+def _copy(given: Any, copy: Any, tolerance: Any, start: Any, stop: Any) -> bool:
+    size = given.shape[1]
+    right = True
+    for i in range(start, stop):
+        total, least = 0.0, 0.0
+        for k in range(size):
+            x = given[i, k]
+            copy[i, k] = x
+            total += x
+            least = min(least, x)
+        deviation = abs(total - 1.0)
+        right = right and least >= 0.0 and deviation <= tolerance  # nan and infinity are in the sum
+        if deviation > ROUNDING:
+            for k in range(size):
+                copy[i, k] /= total
+    return right
