@@ -164,6 +164,8 @@ class MultiCategorical(Distribution):
     def fisher(self, z: Tensor) -> Product:
         """(diag p - p p') v."""
         laws = [torch.softmax(logits, -1) for logits in self._split(z)]
+        if len(laws) == 1:
+            return lambda v: laws[0] * _centred(laws[0], v)
         return lambda v: torch.cat([p * _centred(p, u) for p, u in zip(laws, self._split(v), strict=True)], -1)
 
     def root(self, z: Tensor) -> Product:
