@@ -133,7 +133,7 @@ def plot(table: pd.DataFrame) -> Figure:
             axes.axhline(1, color="0.3", linewidth=0.8)
         for axes, title in zip(grid[0], ("predicted by the model", "found, after the line search"), strict=True):
             axes.set_title(title)
-        grid[0, 0].set_ylim(0, 1.05)
+        grid[0, 0].set_ylim(0, 1.05 * max(1.0, float(table["found"].max())))
         for axes, damping in zip(grid[:, 0], dampings, strict=True):
             axes.set_ylabel(f"gain / least upper bound\n(damping {damping:g})")
         figure.supxlabel("time of a step / time of a mean-KL step (same run)", fontsize=8)
