@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,32 +12,58 @@ from mdps.evaluate import Evaluation, weighted
 from mdps.mdp import Array, as_policy
 from mdps.rows import UNIT
 from mdps.sparse import SparseMDP
-from mdps.sparse_resolvent import FULL, PRODUCTS, SparseResolvent
+from mdps.sparse_resolvent import FULL, PRODUCTS, Relative, SparseResolvent
 
 
 @dataclass(frozen=True, eq=False)
 class SparseEvaluation(Evaluation):
-    """An evaluation whose numbers carry certified errors. Build it with :func:`evaluate_sparse`."""
+    """An evaluation whose numbers carry certified errors. Build it with :func:`evaluate_sparse`.
+
+    Values and visits are two solves. That for rho, d, eta and their errors is made when one of these is first read.
+
+    Raises
+    ------
+    ArithmeticError
+        Then, if it spends its products before its residual is small.
+    """
 
     mdp: SparseMDP  # type: ignore[assignment]
     resolvent: SparseResolvent  # type: ignore[assignment]
-    h: Array  # [S]: values up to a constant, V = h + level / (1-gamma)
-    level: float
+    rho: Array = field(init=False)
+    d: Array = field(init=False)
+    eta: Array = field(init=False)
+    relative: Relative  # values up to a constant, V = h + level / (1-gamma), and what they leave of their equation
+    begin: Array  # [S]: where the solve for d starts
     V_error: float
     """The largest error of V, of any state."""
     A_error: float
     """The largest error of A, of any state and action."""
-    rho_error: float
+    rho_error: float = field(init=False)
     """The sum of the errors of rho over the states."""
-    eta_error: float
+    eta_error: float = field(init=False)
     """The largest error of eta."""
-
     regret: float
     """The most that the best policy gains over this one, from any state.
 
     Values v with ``max_a (R + gamma P v) - v <= delta`` are short of the best by at most ``delta / (1-gamma)`` (Puterman 1994,
     Markov Decision Processes, theorem 6.2.2), and this policy is short of them by at most its own residual over 1-gamma.
     """
+
+    @property
+    def h(self) -> Array:
+        """Values up to a constant [S]."""
+        return self.relative.h
+
+    @property
+    def level(self) -> float:
+        """What V exceeds h by, times 1-gamma."""
+        return self.relative.level
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("rho", "d", "eta", "rho_error", "eta_error"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.__dict__.update(_visits(self))
+        return self.__dict__[name]
 
 
 def evaluate_sparse(
@@ -60,7 +87,7 @@ def evaluate_sparse(
         Relative residual at which solving stops: the largest one over the largest reward for V, their sum over that of
         (1-gamma) rho0 for d. By default as far as floats go.
     start
-        The evaluation of a policy nearby, from which to start.
+        The evaluation of a policy nearby, from which to start: from its visits, if these have been solved for.
     values
         Where to start from for V alone, up to a constant, [S].
     products
@@ -71,7 +98,7 @@ def evaluate_sparse(
     ValueError
         If ``pi`` does not fit the process or one of its rows is not a distribution, or ``tolerance`` is not positive.
     ArithmeticError
-        If a solve spends its products before its residual is small; nothing unconverged is returned.
+        If the solve for V spends its products before its residual is small; nothing unconverged is returned.
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a positive number, such as 1e-10")
@@ -91,8 +118,26 @@ def evaluate_sparse(
     A -= weighted(policy, A)[:, None]  # the residual: what it leaves, every action is credited with alike
     rounding = mdp.looseness * 4 * (largest + 2 * float(np.abs(found.h).max()) + abs(found.level))
     A_error = (1 + gamma) * found.radius + float((np.abs(found.residual) + found.rounding).max()) + rounding
-    begin = mdp.rho0 if start is None else start.d / start.d.sum() * mdp.rho0.sum()
-    seen = resolvent.visits(mdp.rho0, begin, nonnegative=True)
+    seen = mdp.rho0 if start is None else start.__dict__.get("d", start.begin)  # not worth a solve of its own
+    return SparseEvaluation(
+        mdp=mdp,
+        pi=policy,
+        V=V,
+        Q=V[:, None] + A,
+        A=A,
+        resolvent=resolvent,
+        relative=found,
+        begin=seen / seen.sum() * mdp.rho0.sum(),
+        V_error=found.radius + 4 * UNIT * float(np.abs(V).max()),
+        A_error=A_error,
+        regret=(max(float(A.max()), 0.0) + rounding) / (1 - gamma) + 2 * found.radius,
+    )
+
+
+def _visits(e: SparseEvaluation) -> dict[str, Any]:
+    """What takes the second solve: the visits, and the return, whose error they make one of second order."""
+    mdp, found, gamma = e.mdp, e.relative, float(e.mdp.gamma)
+    seen = e.resolvent.visits(mdp.rho0, e.begin, nonnegative=True)
     rho = seen.x / (1 - gamma)
     rho_error = seen.radius / (1 - gamma) + 4 * UNIT / (1 - gamma)
     eta = float((mdp.rho0 * found.h).sum() + found.level / (1 - gamma) + (rho * found.residual).sum())
@@ -102,21 +147,4 @@ def evaluate_sparse(
         + (mdp.looseness + 100 * UNIT)
         * float((mdp.rho0 * np.abs(found.h)).sum() + (rho * np.abs(found.residual)).sum() + abs(found.level) / (1 - gamma))
     )
-    return SparseEvaluation(
-        mdp=mdp,
-        pi=policy,
-        V=V,
-        Q=V[:, None] + A,
-        A=A,
-        rho=rho,
-        d=seen.x,
-        eta=np.asarray(eta),
-        resolvent=resolvent,
-        h=found.h,
-        level=found.level,
-        V_error=found.radius + 4 * UNIT * float(np.abs(V).max()),
-        A_error=A_error,
-        rho_error=rho_error,
-        eta_error=eta_error,
-        regret=(max(float(A.max()), 0.0) + rounding) / (1 - gamma) + 2 * found.radius,
-    )
+    return {"rho": rho, "d": seen.x, "eta": np.asarray(eta), "rho_error": rho_error, "eta_error": eta_error}

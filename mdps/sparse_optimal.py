@@ -22,7 +22,7 @@ RETRIES = 6
 ROUNDS = 10_000
 """Default limit on improvements of the policy."""
 
-STEPS, CHECK, ENOUGH = 40, 4, 1e-2
+STEPS, CHECK, ENOUGH = 40, 4, 0.1
 """Steps of a policy's own chain in a round; fewer where every so many show that they move h by this share of the first only."""
 
 REFINEMENT, ITERATIONS = 1e-3, 100

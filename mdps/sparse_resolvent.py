@@ -75,10 +75,12 @@ class SparseResolvent:
 
     @cached_property
     def chain(self) -> sparse.csr_array:
-        """``P_pi`` [S,S]: the chain the policy makes, entries of the same successor merged."""
+        """``P_pi`` [S,S]: the chain the policy makes, entries of the same successor merged where it takes several actions."""
         taken = self.pi > 0
-        ends = np.concatenate([[0], np.cumsum(taken.sum(-1))]).astype(np.int32)
         pairs = np.flatnonzero(taken).astype(np.int32)
+        if len(pairs) == self.mdp.S and (self.pi.ravel()[pairs] == 1).all():
+            return sparse.csr_array(self.mdp.P)[pairs]
+        ends = np.concatenate([[0], np.cumsum(taken.sum(-1))]).astype(np.int32)
         choice = sparse.csr_array((self.pi[taken], pairs, ends), shape=(self.mdp.S, self.mdp.S * self.mdp.A))
         return choice @ sparse.csr_array(self.mdp.P)
 

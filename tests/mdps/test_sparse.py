@@ -182,10 +182,14 @@ def test_a_start_nearby_saves_products_and_changes_nothing():
     old = np.full((2000, 3), 1 / 3)
     new = old + 1e-6 * np.array([1, -1, 0])
     before = evaluate_sparse(mdp, old, tolerance=1e-10)
+    assert np.isfinite(before.eta)  # its visits are known from here on
     with pytest.raises(ArithmeticError):
         evaluate_sparse(mdp, new, tolerance=1e-10, products=18)
     warm = evaluate_sparse(mdp, new, tolerance=1e-10, start=before, products=18)
     cold = evaluate_sparse(mdp, new)
+    assert "rho" not in vars(cold)  # solved for when first read
+    with pytest.raises(AttributeError, match="no attribute 'roh'"):
+        cold.roh  # noqa: B018
     assert np.abs(warm.V - cold.V).max() <= warm.V_error + cold.V_error
     assert np.abs(warm.rho - cold.rho).sum() <= warm.rho_error + cold.rho_error
 
