@@ -22,7 +22,7 @@ from studies.audit_summary import direction
 from studies.figures import save
 from studies.present import present
 from studies.promises import PROMISES, Step
-from studies.readme import README, section
+from studies.docs import section
 
 ROOT = pathlib.Path(__file__).parents[2]
 MDP = garnet(5, 3, 2, gamma=0.9, seed=1)
@@ -218,7 +218,7 @@ def test_an_index_becomes_one_hot_and_comes_back():
 
 # -- agents --------------------------------------------------------------------------------------------------
 
-MINE = section(README.read_text(), "agent").removeprefix("```py\n").removesuffix("```")
+MINE = section((ROOT / "docs/audit.md").read_text(), "agent").removeprefix("```py\n").removesuffix("```")
 
 
 def test_a_users_own_agent_takes_twenty_lines(tmp_path, monkeypatch):

@@ -1,13 +1,18 @@
-"""What README.md says of the claims is what the code says today."""
+"""What README.md and docs/ say is what the code says today."""
 
 import re
 
 import pytest
 
 from bounds import CATALOGUE
-from studies import readme
+from studies import docs
 
-SECTIONS = readme.sections()
+SECTIONS = docs.sections()
+
+PYTHON = {
+    page: re.findall(r"```python\n(.*?)```", (docs.ROOT / page).read_text(), re.S)
+    for page in ("README.md", "docs/agent.md", "docs/adversary.md", "docs/extending.md")
+}
 
 
 def split(text):
@@ -18,9 +23,9 @@ def split(text):
 
 @pytest.mark.parametrize("marker", SECTIONS)
 def test_generated_sections_are_current(marker):
-    words, numbers = split(readme.section(readme.README.read_text(), marker))
+    words, numbers = split(docs.section(docs.PAGES[marker].read_text(), marker))
     expected_words, expected_numbers = split(SECTIONS[marker])
-    assert words == expected_words, "run: python studies/readme.py"
+    assert words == expected_words, "run: python studies/docs.py"
     assert numbers == pytest.approx(expected_numbers, rel=6e-3, abs=1e-12)  # three digits
 
 
@@ -30,26 +35,32 @@ def test_no_verdict_is_in_capitals():
 
 def test_a_missing_marker_is_named():
     with pytest.raises(ValueError, match="lacks the marker <!-- claims -->"):
-        readme.section("nothing", "claims")
+        docs.section("nothing", "claims")
 
 
-def test_the_code_in_the_readme_runs():
-    blocks = re.findall(r"```python\n(.*?)```", readme.README.read_text(), re.S)
-    assert len(blocks) == 4
+def test_the_code_of_the_pages_runs():
+    (first,), (agent,), (adversary,), (mine,) = PYTHON.values()
     names = {}
-    exec(blocks[0], names)
+    exec(first, names)
     assert names["c"].batch == (1000,)
-    exec(blocks[1], agent := {})
-    assert agent["agent"].history[-1].step.accepted
-    exec(blocks[2], names)
+    exec(agent, other := {})
+    assert other["agent"].history[-1].step.accepted
+    exec(adversary, names)
     assert names["verdict"].outcome == "HOLDS"
     assert names["witness"].usage > 1
-    assert blocks[3] in (readme.README.parent / "examples/my_bounds.py").read_text()
+    assert mine in (docs.ROOT / "examples/my_bounds.py").read_text()
     before = dict(CATALOGUE)
     try:
         CATALOGUE.pop("my-cpo-resolvent", None)  # there already with ``pytest -p my_bounds``
-        exec(blocks[3], names)
+        exec(mine, names)
         assert CATALOGUE["my-cpo-resolvent"].usage(names["c"]).shape == (1000,)
     finally:
         CATALOGUE.clear()
         CATALOGUE.update(before)
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (docs.ROOT / "docs").glob("*.md"))])
+def test_links_of_the_pages_lead_somewhere(page):
+    path = docs.ROOT / page
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
+        assert (path.parent / target).exists(), target

@@ -1,6 +1,6 @@
-"""The parts of README.md that are computed: the table of claims with their verdicts, and the errata.
+"""The parts of the pages in docs/ that are computed: the table of claims with their verdicts, and the errata.
 
-``python studies/readme.py`` writes them between their markers; a test keeps them current.
+``python studies/docs.py`` writes them between the markers of their pages; a test keeps them current.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # not studies/, where a file would hide the package of its name
 
 import pandas as pd
 
@@ -18,7 +18,9 @@ from bounds import CATALOGUE
 from bounds.errata import ERRATA
 from studies import verify
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {"claims": ROOT / "docs" / "claims.md", "errata": ROOT / "docs" / "errata.md"}
+"""Marker of a computed part -> the page it stands in."""
 INSTANCES = 20
 """Comparisons for each process, pairing, gamma and distance behind the table."""
 
@@ -72,7 +74,7 @@ def section(text: str, marker: str) -> str:
     """
     start, end = f"<!-- {marker} -->\n", f"\n<!-- end of {marker} -->"
     if start not in text or end not in text:
-        raise ValueError(f"README.md lacks the marker {start.strip()} or {end.strip()}")
+        raise ValueError(f"the page lacks the marker {start.strip()} or {end.strip()}")
     return text.split(start)[1].split(end)[0]
 
 
@@ -86,8 +88,6 @@ def _text(words: str) -> str:
 
 
 if __name__ == "__main__":
-    text = README.read_text()
     for marker, content in sections().items():
-        start, end = f"<!-- {marker} -->\n", f"\n<!-- end of {marker} -->"
-        text = text.replace(start + section(text, marker) + end, start + content + end)
-    README.write_text(text)
+        text = PAGES[marker].read_text()
+        PAGES[marker].write_text(text.replace(section(text, marker), content))
