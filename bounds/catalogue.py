@@ -44,6 +44,9 @@ ROUNDING = 1e-13
 TOLERANCE = 1e-9
 """Relative accuracy asked of a usage before a float comparison calls a claim broken."""
 
+_RETURNED = {"bound": 1, "lemma": 2, "identity": 3, "guarantee": 2}
+_ARRAYS = (np.ndarray, np.number, Numbers, float, int)
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -82,17 +85,18 @@ class Claim:
         ValueError
             If the statement returns the wrong number of arrays, a nan, a negative penalty or a shape that does not fit.
         """
-        applies = self.applies(c)
+        return self._sides(c, self.applies(c))
+
+    def _sides(self, c: Comparison, applies: Mask) -> tuple[Array, Array]:
         if self.premise is not None and (~applies).all():
             return np.zeros(c.batch), np.zeros(c.batch)
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
-        if not all(isinstance(part, np.ndarray | np.number | Numbers | float | int) for part in parts):
+        if not all(isinstance(part, _ARRAYS) for part in parts):
             raise ValueError(
                 f"claim {self.id!r} returned {', '.join(type(p).__name__ for p in parts)}; expected arrays or numbers"
             )
-        expected = {"bound": 1, "lemma": 2, "identity": 3, "guarantee": 2}[self.kind]
-        if len(parts) != expected:
+        if len(parts) != (expected := _RETURNED[self.kind]):
             raise ValueError(
                 f"claim {self.id!r} is of kind {self.kind} and has to return {expected} array(s); it returned {len(parts)}"
             )
@@ -109,7 +113,7 @@ class Claim:
             applies = applies.reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
             lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
         for name, side in (("left", lhs), ("right", rhs)):
-            if isinstance(side, np.ndarray) and (side >= 0).all():
+            if isinstance(side, np.ndarray) and side.min() >= 0:
                 continue
             if np.isnan(side).any():
                 where = np.argwhere(np.isnan(side))[0].tolist()
@@ -140,15 +144,21 @@ class Claim:
 
     def usage(self, c: Comparison) -> Array:
         """``lhs / rhs`` [*B], the largest over further axes; 0 where both are 0 or the premise does not hold."""
-        lhs, rhs = self.sides(c)
+        return self.check(c)[0]
+
+    def check(self, c: Comparison) -> tuple[Array, NDArray[np.bool_]]:
+        """:meth:`usage` and :meth:`applies` at once, [*B] each."""
+        applies = self.applies(c)
+        lhs, rhs = self._sides(c, applies)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = np.fmax(lhs / rhs, 0.0)  # neither side is nan: only 0/0 and inf/inf are
-        return np.asarray(largest(ratio, ratio.ndim - len(c.batch)) if ratio.ndim > len(c.batch) else ratio)
+        further = ratio.ndim - len(c.batch)
+        return np.asarray(largest(ratio, further) if further else ratio), np.asarray(applies)
 
     def applies(self, c: Comparison) -> Mask:
         """Where the premise holds [*B]; everywhere without one."""
         if self.premise is None:
-            return np.ones(c.batch, dtype=bool)
+            return c.everywhere
         holds = self.premise(c)
         if np.shape(holds) not in ((), c.batch):
             raise ValueError(f"claim {self.id!r}: its premise has shape {np.shape(holds)}; expected [*B] = {c.batch}")

@@ -1,7 +1,7 @@
 """Every claim on every pair of a large batch, a chunk at a time: a chunk stays in a core's cache, and the cores share them.
 
 A pair of policies needs some thousand numbers, a hundred times the few tables it comes from. A whole batch of them would go
-through memory once for each operation of each claim.
+through memory once for each operation of each claim. Within a chunk tables are stored in planes (:mod:`mdps.planes`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,11 +18,19 @@ from numpy.typing import ArrayLike, NDArray
 from bounds.catalogue import Claim
 from bounds.certify import find
 from bounds.comparison import compare
-from mdps.evaluate import broadcast_mdp
-from mdps.mdp import MDP, Array, as_policy
+from mdps.batches import rows
+from mdps.evaluate import evaluate_trusted
+from mdps.mdp import MDP, Array, as_policy, trusted
+from mdps.planes import cut
 
 CHUNK = 4000
-"""Pairs worked on at a time: fewer, and numpy's calls cost more than their work; more, and the cache is too small."""
+"""Pairs worked on at a time, at most: fewer, and numpy's calls cost more than their work; more, and the cache is too small."""
+
+NUMBERS = 1_000_000
+"""Transition probabilities of a chunk, at most, unless that is fewer than ``FEWEST`` pairs."""
+
+FEWEST = 64
+"""Pairs of a chunk, at least, where there are as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +61,7 @@ def check(
     old: ArrayLike,
     new: ArrayLike,
     *,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     threads: int | None = None,
 ) -> Check:
     """Evaluate both policies of every pair, compare them and find the usage of every claim.
@@ -71,7 +78,7 @@ def check(
     old, new
         Policy tables [*B,S,A].
     chunk
-        Pairs worked on at a time.
+        Pairs worked on at a time; None for as many as a cache holds.
     threads
         How many chunks at once; None for one a core.
 
@@ -82,40 +89,40 @@ def check(
     """
     found = [find(claim) for claim in claims]
     workers = (os.cpu_count() or 1) if threads is None else threads
-    for name, number in (("chunk", chunk), ("threads", workers)):
+    size = min(CHUNK, max(FEWEST, NUMBERS // (mdp.S * mdp.A * mdp.S))) if chunk is None else chunk
+    for name, number in (("chunk", size), ("threads", workers)):
         if number < 1:
             raise ValueError(f"{name} is {number}; give at least 1")
     policies = [as_policy(mdp, table, name) for name, table in (("old", old), ("new", new))]
     batch = np.broadcast_shapes(mdp.batch, *(pi.shape[:-2] for pi in policies))
-    process, *policies = broadcast_mdp(mdp, batch), *(np.broadcast_to(pi, (*batch, mdp.S, mdp.A)) for pi in policies)
+    cores = ((mdp.S, mdp.A, mdp.S), (mdp.S, mdp.A), (mdp.S,), (), *[(mdp.S, mdp.A)] * 2)
+    tables = [
+        (*rows(table, batch, len(core)), core)
+        for table, core in zip((mdp.P, mdp.R, mdp.rho0, mdp.gamma, *policies), cores, strict=True)
+    ]
     pairs = math.prod(batch)
     usage, applies = np.empty((len(found), pairs)), np.empty((len(found), pairs), dtype=bool)
 
     def part(start: int) -> dict[str, str]:
         """Fill in one chunk, and say which claims failed on it."""
-        here = slice(start, min(start + chunk, pairs))
-        c = compare(*_pairs(process, policies, here))
+        stop = min(start + size, pairs)
+        here = slice(start, stop)
+        P, R, rho0, gamma, *both = (cut(*table, start, stop) for table in tables)
+        process = trusted(P, R, rho0, gamma)
+        c = compare(process, *(evaluate_trusted(process, pi) for pi in both))
         errors = {}
-        for k, claim in enumerate(found):
-            try:
-                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                    usage[k, here], applies[k, here] = claim.usage(c), claim.applies(c)
-            except Exception as error:
-                errors[claim.id] = f"{type(error).__name__}: {error}"
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for k, claim in enumerate(found):
+                try:
+                    used, holds = claim.check(c)
+                    usage[k, here], applies[k, here] = used[: stop - start], holds[: stop - start]
+                except Exception as error:
+                    errors[claim.id] = f"{type(error).__name__}: {error}"
         return errors
 
     with ThreadPoolExecutor(workers) as pool:
-        failures = list(pool.map(part, range(0, pairs, chunk)))
+        failures = list(pool.map(part, range(0, pairs, size)))
     errors = {id: message for failed in reversed(failures) for id, message in failed.items()}
     failed = [claim.id in errors for claim in found]
     usage[failed], applies[failed] = np.nan, False
     return Check(tuple(claim.id for claim in found), usage.reshape(-1, *batch), applies.reshape(-1, *batch), errors)
-
-
-def _pairs(mdp: MDP, policies: list[Array], which: slice) -> tuple[MDP, Array, Array]:
-    """Some pairs of a batch of any shape, along one axis; a single one as it is."""
-    if not mdp.batch:
-        return mdp, policies[0], policies[1]
-    one_axis = len(mdp.batch) == 1
-    index: Any = which if one_axis else np.unravel_index(np.arange(which.start, which.stop), mdp.batch)
-    return mdp[index], policies[0][index], policies[1][index]

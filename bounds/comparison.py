@@ -61,10 +61,15 @@ class Comparison:
         """``1/(1-gamma)`` [*B]: the effective horizon."""
         return 1 / (1 - self.gamma)
 
-    @property
+    @cached_property
     def batch(self) -> tuple[int, ...]:
         """Shape of the batch axes ``*B``."""
         return np.broadcast_shapes(self.old.eta.shape, self.new.eta.shape)
+
+    @cached_property
+    def everywhere(self) -> tables.Mask:
+        """True for each instance [*B]; not to be written to."""
+        return np.broadcast_to(np.True_, self.batch)
 
     @cached_property
     def shared(self) -> dict[Any, Any]:
@@ -81,7 +86,7 @@ class Comparison:
     @cached_property
     def tv(self) -> Array:
         """Total variation at each state [*B,S]."""
-        return np.abs(self.shift).sum(-1) / 2
+        return tables.total(np.abs(self.shift)) / 2
 
     @cached_property
     def kl(self) -> Array:
@@ -182,22 +187,22 @@ class Comparison:
     @cached_property
     def surrogate_gain(self) -> Array:
         """``L(new) - eta(old) = sum_s rho(s) g(s)`` [*B] (paper, eq. 3)."""
-        return (self.old.rho * self.gain).sum(-1)
+        return tables.dot(self.old.rho, self.gain)
 
     @cached_property
     def greedy_gain(self) -> Array:
         """``sum_s rho(s) max_a A_old(s,a)`` [*B]: the largest ``surrogate_gain`` of any policy."""
-        return (self.old.rho * self.best_A).sum(-1)
+        return tables.dot(self.old.rho, self.best_A)
 
     @property
     def surrogate_error(self) -> Array:
         """Estimate of the rounding error of ``surrogate_gain`` [*B]."""
-        return self._unit * (self.old.rho * self._gain_size).sum(-1)
+        return self._unit * tables.dot(self.old.rho, self._gain_size)
 
     @cached_property
     def improvement(self) -> Array:
         """``eta(new) - eta(old) = sum_s rho_new(s) g(s)`` [*B] (paper, eq. 2): no difference of two large returns."""
-        return (self.new.rho * self.gain).sum(-1)
+        return tables.dot(self.new.rho, self.gain)
 
     @cached_property
     def L(self) -> Array:
@@ -227,15 +232,15 @@ class Comparison:
     def _gap(self) -> tuple[Array, Array]:
         zero, g = np.zeros_like(self.mdp.R), self._centred_gain
         drift = tables.dot(self.shift, backup(self.mdp.P, zero, 1.0, self.value_shift))
-        by_values = self.gamma * (self.old.rho * drift).sum(-1)
+        by_values = self.gamma * tables.dot(self.old.rho, drift)
         visits = self.new.rho - self.old.rho
-        by_visits = (visits * g).sum(-1)
+        by_visits = tables.dot(visits, g)
         if isinstance(by_values, Numbers):
             return by_values.either(by_visits), np.zeros(self.batch)
         size = self.new.resolvent.relative_magnitude(self._gain_size + np.abs(g))
         drifted = tables.dot(np.abs(self.shift), backup(self.mdp.P, zero, 1.0, size))
-        values_error = self._unit * self.gamma * (self.old.rho * drifted).sum(-1)
-        visits_error = self._unit * ((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size).sum(-1)
+        values_error = self._unit * self.gamma * tables.dot(self.old.rho, drifted)
+        visits_error = self._unit * tables.total((self.new.rho + self.old.rho) * np.abs(g) + np.abs(visits) * self._gain_size)
         better = values_error <= visits_error
         return np.where(better, by_values, by_visits), np.where(better, values_error, visits_error)
 
@@ -285,7 +290,7 @@ class Comparison:
     @cached_property
     def occupancy_tv(self) -> Array:
         """``T = 1/2 ||d_new - d_old||_1`` [*B]; right to within :attr:`occupancy_error`."""
-        return np.abs(self.occupancy_shift).sum(-1) / (2 * self.horizon)
+        return tables.total(np.abs(self.occupancy_shift)) / (2 * self.horizon)
 
     @property
     def occupancy_error(self) -> Array:
@@ -306,7 +311,7 @@ class Comparison:
         if isinstance(flow, Numbers):
             return flow.either(self.new.rho - rho), np.zeros(self.batch)
         size = self.new.resolvent.flow_magnitude(forward(self.mdp.P, np.abs(moved)))
-        flow_error = self._unit * size.sum(-1) / (2 * self.horizon)
+        flow_error = self._unit * tables.total(size) / (2 * self.horizon)
         plain = flow_error > self._unit
         difference = np.where(plain[..., None], self.new.rho - rho, flow)
         return difference, np.minimum(flow_error, self._unit)
@@ -329,7 +334,7 @@ class Comparison:
         keep them exact.
         """
         columns = [self.new.resolvent.relative_values(unit)[0] for unit in np.eye(self.mdp.S)]
-        return tables.spread(np.stack(columns, -1))
+        return tables.spread(tables.stacked(*columns))
 
     def __getitem__(self, index: Any) -> Comparison:
         """One instance or a slice of the batch."""

@@ -13,7 +13,7 @@ from bounds.divergences import mean, times
 from bounds.guarantees import _covered, _largest_Q, _limit, _q_scale, importance, return_scale
 from bounds.optimum import optimal_values
 from bounds.steps import step
-from bounds.tables import normalised, weighted
+from bounds.tables import dot, first_largest, largest, normalised, one_hot, total, weighted
 from bounds.trpo_paper import coefficient
 from mdps.mdp import Array
 
@@ -84,7 +84,7 @@ def g5_h(c: Comparison) -> Array:
     status="open",
 )
 def g6(c: Comparison) -> Array:
-    """The mean, and the other direction: refuted up to 0.14 (``fork``, certified witnesses), open above."""
+    """The mean, and the other direction: refuted below 1/5 (``ladder``), open above."""
     return times(coefficient(c), c.kl_reverse_mean)
 
 
@@ -150,11 +150,11 @@ def g11(c: Comparison) -> Sides:
     source="TRPO arXiv:1502.05477v5, after eq. 2",
     formula=r"\max_a A_\pi(s,a)\leq 0\ \forall s:\rho(s)>0\Rightarrow\pi\ \mathrm{optimal}",
     status="false",
-    premise=lambda c: np.where(c.old.rho > 0, c.best_A, 0.0).max(-1) <= 0,
+    premise=lambda c: largest(np.where(c.old.rho > 0, c.best_A, 0.0)) <= 0,
 )
 def g13(c: Comparison) -> Sides:
     """A better action may lead where the policy never goes, past a state where it looks indifferent."""
-    return c.old.eta - (c.mdp.rho0 * optimal_values(c)).sum(-1), return_scale(c)
+    return c.old.eta - dot(c.mdp.rho0, optimal_values(c)), return_scale(c)
 
 
 @guarantee(
@@ -168,7 +168,7 @@ def g14(c: Comparison) -> Sides:
     """Inside the clip the objective is L, which is no lower bound."""
     ratio = importance(c)
     clipped = np.minimum(ratio * c.old.A, np.clip(ratio, 0.8, 1.2) * c.old.A)
-    return c.improvement - (c.old.rho * weighted(c.old.pi, clipped)).sum(-1), c.eps_A * c.horizon
+    return c.improvement - dot(c.old.rho, weighted(c.old.pi, clipped)), c.eps_A * c.horizon
 
 
 @lemma(
@@ -179,7 +179,7 @@ def g14(c: Comparison) -> Sides:
 )
 def g15(c: Comparison) -> Sides:
     """L carries the unnormalised rho: with d it lacks the factor 1/(1-gamma)."""
-    return np.abs(c.improvement - (c.old.d * c.gain).sum(-1)), 4 * c.eps_A * c.gamma * c.tv_max**2 * c.horizon**2
+    return np.abs(c.improvement - dot(c.old.d, c.gain)), 4 * c.eps_A * c.gamma * c.tv_max**2 * c.horizon**2
 
 
 @lemma("G16-quarter", source="Pinsker's inequality with a smaller constant", formula=r"TV^2\leq\frac{1}{4}KL", status="false")
@@ -232,7 +232,7 @@ def g18(c: Comparison) -> Sides:
 )
 def note_minimise(c: Comparison) -> Sides:
     """Minimising L is policy iteration downwards."""
-    worst = np.eye(c.mdp.A)[c.old.A.argmin(-1)]
+    worst = one_hot(first_largest(-c.old.A), c.mdp.A)
     return step(c, worst).improvement, c.eps_A * c.horizon
 
 
@@ -256,7 +256,7 @@ def note_24(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def note_27(c: Comparison) -> tuple[Array, Array, Array]:
     """Equal only up to the scale 1/(1-gamma) and the constant of A-to-Q."""
-    return c.surrogate_gain, (c.old.d * c.Q_new).sum(-1), _largest_Q(c) * c.horizon
+    return c.surrogate_gain, dot(c.old.d, c.Q_new), _largest_Q(c) * c.horizon
 
 
 @identity(
@@ -267,7 +267,7 @@ def note_27(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def is_any_support(c: Comparison) -> tuple[Array, Array, Array]:
     """q = old has to cover the *new* policy; see is-identity for what is missed."""
-    return np.where(c.old.pi > 0, c.new.pi * c.old.A, 0.0).sum(-1), weighted(c.new.pi, c.old.A), (c.eps_A)[..., None]
+    return total(np.where(c.old.pi > 0, c.new.pi * c.old.A, 0.0)), weighted(c.new.pi, c.old.A), (c.eps_A)[..., None]
 
 
 @identity(
@@ -280,7 +280,7 @@ def is_any_support(c: Comparison) -> tuple[Array, Array, Array]:
 def trpo_eq16(c: Comparison) -> tuple[Array, Array, Array]:
     """The weights have to be pi_new/q; pi_new/pi_old is right for q = pi_old only."""
     ratio = np.where(c.old.pi > 0, importance(c), 1.0)
-    limit = _limit(c, ratio, np.full(c.old.pi.shape, 1 / c.mdp.A))
+    limit = _limit(c, ratio, np.broadcast_to(1 / c.mdp.A, c.old.pi.shape))
     return limit, c.Q_new, _q_scale(c)
 
 
@@ -297,5 +297,5 @@ def vine_unbiased(c: Comparison) -> tuple[Array, Array, Array]:
     weighed, first, second = w * Q, *np.triu_indices(c.mdp.A, 1)
     value, pair = weighed[..., first] + weighed[..., second], w[..., first] + w[..., second]
     unequal = np.divide(value, pair, out=np.zeros_like(value), where=pair > 0)
-    estimate = (Q.sum(-1) + 2 * unequal.sum(-1)) / c.mdp.A**2  # twice the same action says its own Q
+    estimate = (total(Q) + 2 * total(unequal)) / c.mdp.A**2  # twice the same action says its own Q
     return estimate, c.Q_new, _q_scale(c)

@@ -6,21 +6,32 @@ A row that sums to one only up to rounding is read as its exact normalisation.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+from numba import types
 from numpy.typing import ArrayLike
 
-from mdps.kernels import inner, kernel
+from bounds import tables
+from mdps.kernels import chunked, inner, kernel
 from mdps.mdp import Array
+from mdps.numbers import Numbers
+from mdps.planes import unfolded
 
 
 def shift(old: ArrayLike, new: ArrayLike) -> Array:
     """``new - old`` [*B,A] with rows that sum to zero: the difference of the exactly normalised rows."""
+    if isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and tables.in_planes(old, new):
+        difference: Array = new - old
+        difference -= old * difference.sum(-1, keepdims=True)
+        return difference
     return _shift(old, new)
 
 
 def tv(p: ArrayLike, q: ArrayLike) -> Array:
     """Total variation 1/2 sum |p - q| of distributions along the last axis, [*B,A] -> [*B]."""
-    return np.abs(shift(p, q)).sum(-1) / 2
+    return tables.total(np.abs(shift(p, q))) / 2
 
 
 def kl(p: ArrayLike, q: ArrayLike) -> Array:
@@ -29,13 +40,27 @@ def kl(p: ArrayLike, q: ArrayLike) -> Array:
     With x = q/p - 1 it is sum p (x - log(1+x)), plus the mass of q where p = 0: every term is nonnegative, so
     nothing cancels when p and q are close, where the textbook sum has lost all digits at ``|p-q| = 1e-8``.
     """
-    return _kl(p, q)
+    if isinstance(p, Numbers) or isinstance(q, Numbers):
+        return _kl(p, q)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is worked out of a zero is not used
+        log_p, log_q = np.log(p), np.log(q)  # numpy's logarithm takes many numbers at once
+        if isinstance(p, np.ndarray) and isinstance(q, np.ndarray) and tables.in_planes(p, q):
+            return _planar_kl(p, q, log_p, log_q)
+        return _kl_of_logs(p, q, log_p, log_q)
+
+
+def _planar_kl(*given: Array) -> Array:
+    """The divergence of p from q, with their logarithms, all [N,...,A] in planes."""
+    count, *core, actions = given[0].shape
+    out = np.empty((math.prod(core), count))
+    _kl_in_planes(*(x.transpose(*range(1, x.ndim), 0).reshape(-1, actions, count) for x in given), out)
+    return unfolded(out, tuple(core))
 
 
 def mean(weights: Array, values: Array) -> Array:
     """``sum_s weights(s) values(s)`` with 0 * inf = 0, [*B,S] -> [*B]."""
     with np.errstate(invalid="ignore"):
-        return np.where(weights == 0, 0.0, weights * values).sum(-1)
+        return tables.total(np.where(weights == 0, 0.0, weights * values))
 
 
 def times(coefficient: Array, divergence: Array) -> Array:
@@ -54,17 +79,31 @@ def _shift(old, new, out):
         out[a] -= old[a] * total
 
 
-@inner("f8(f8)")
-def _x_minus_log1p(x):
-    """``x - log(1+x)`` for x > -1; near zero from log(1+x) = 2 atanh(s), s = x/(2+x), whose first term cancels exactly."""
-    if abs(x) > 0.3:
-        return x - np.log1p(x)
+@inner("f8(f8,f8,f8,f8,f8)")
+def _term(p, q, log_p, log_q, total):
+    """What an action adds to the divergence: near p from log(1+x) = 2 atanh(s), s = x/(2+x), whose first term cancels exactly."""
+    difference = (q - p) - p * total
+    near = abs(difference) <= 0.5 * p
+    x = difference / p if near else 0.0
     s = x / (2.0 + x)
     z = s * s
     tail = 0.0
-    for k in range(12, 0, -1):
+    for k in range(17, 0, -1):
         tail = tail * z + 1.0 / (2 * k + 1)
-    return x * s - 2.0 * s * z * tail
+    small = p * (x * s - 2.0 * s * z * tail)
+    large = difference - p * (log_q - log_p)
+    return difference if p == 0.0 else np.inf if q == 0.0 else small if near else large
+
+
+@kernel("(f8[:],f8[:],f8[:],f8[:],f8[:])", "(a),(a),(a),(a)->()")
+def _kl_of_logs(p, q, log_p, log_q, out):
+    total = 0.0
+    for a in range(p.shape[0]):
+        total += q[a] - p[a]
+    result = 0.0
+    for a in range(p.shape[0]):
+        result += _term(p[a], q[a], log_p[a], log_q[a], total)
+    out[0] = result
 
 
 @kernel("(f8[:],f8[:],f8[:])", "(a),(a)->()")
@@ -74,13 +113,25 @@ def _kl(p, q, out):
         total += q[a] - p[a]
     result = 0.0
     for a in range(p.shape[0]):
-        difference = (q[a] - p[a]) - p[a] * total
-        if p[a] == 0.0:
-            result += difference
-        elif q[a] == 0.0:
-            result = np.inf
-        elif abs(difference) <= 0.5 * p[a]:
-            result += p[a] * _x_minus_log1p(difference / p[a])
-        else:
-            result += difference - p[a] * (np.log(q[a]) - np.log(p[a]))
+        result += _term(p[a], q[a], np.log(p[a]), np.log(q[a]), total)
     out[0] = result
+
+
+_GIVEN = types.Array(types.float64, 3, "C", readonly=True)
+
+
+@chunked(types.void(*[_GIVEN] * 4, types.float64[:, ::1]))
+def _kl_in_planes(p: Any, q: Any, log_p: Any, log_q: Any, out: Any) -> None:
+    total = np.empty(p.shape[2])
+    for s in range(p.shape[0]):
+        result = out[s]
+        total[:] = 0.0
+        result[:] = 0.0
+        for a in range(p.shape[1]):
+            first, second = p[s, a], q[s, a]
+            for i in range(p.shape[2]):
+                total[i] += second[i] - first[i]
+        for a in range(p.shape[1]):
+            first, second, log_first, log_second = p[s, a], q[s, a], log_p[s, a], log_q[s, a]
+            for i in range(p.shape[2]):
+                result[i] += _term(first[i], second[i], log_first[i], log_second[i], total[i])

@@ -12,10 +12,10 @@ from bounds.comparison import Comparison, once
 from bounds.divergences import times
 from bounds.optimum import optimal_values
 from bounds.steps import gain, visits
-from bounds.tables import centred, dot, largest, normalised, span, weighted
+from bounds.tables import centred, dot, joined, largest, normalised, span, stacked, total, weighted
 from bounds.tables import step as next_law
 from bounds.trpo_paper import coefficient
-from mdps.evaluate import evaluate
+from mdps.evaluate import values_and_advantages
 from mdps.mdp import Array, uniform_policy
 
 Sides = tuple[Array, Array]
@@ -45,7 +45,7 @@ def _parameter_step(c: Comparison) -> Array:
     ratio = np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=inside)
     plain = np.log(np.where(inside, c.new.pi, 1.0)) - np.log(np.where(inside, c.old.pi, 1.0))
     log_ratio = np.where(np.abs(ratio) < 0.5, np.log1p(np.clip(ratio, -0.5, 0.5)), plain)
-    return log_ratio - log_ratio.mean(-1, keepdims=True)
+    return log_ratio - total(log_ratio)[..., None] / c.mdp.A
 
 
 @once
@@ -58,7 +58,7 @@ def _norm(x: Array) -> Array:
     """Euclidean norm over states and actions, [*B,S,A] -> [*B], without under- or overflow."""
     most = largest(np.abs(x), 2)
     unit = np.where(most > 0, most, 1.0)
-    return most * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
+    return most * np.sqrt(total((x / unit[..., None, None]) ** 2, 2))
 
 
 @once
@@ -103,8 +103,8 @@ def tabular_monotone(c: Comparison) -> Sides:
         gained = gain(c, p)
         results.append(gained)
         if radius == 0.1:  # a mean of gains, whatever the visits
-            results.append((visits(c, p) * gained).sum(-1, keepdims=True) / c.horizon[..., None])
-    return np.concatenate(results, -1), c.eps_A[..., None]
+            results.append((dot(visits(c, p), gained) / c.horizon)[..., None])
+    return joined(*results), c.eps_A[..., None]
 
 
 @lemma(
@@ -127,19 +127,19 @@ def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
 def npg_rate(c: Comparison) -> Sides:
     """After T = 1, 2 and 4 steps with beta = (1-gamma)^2 log|A| (the paper's) and beta = 1, at every state."""
     unit = np.where(_width(c) > 0, _width(c), 1.0)  # in units of which the rewards lie in an interval of length 1
-    best, start = optimal_values(c), evaluate(c.mdp, uniform_policy(c.mdp))
+    best, start = optimal_values(c), values_and_advantages(c.mdp, uniform_policy(c.mdp))
     actions = c.mdp.A * np.ones_like(c.gamma)
     regret, rate = [], []
     for beta in ((1 - c.gamma) ** 2 * np.log(np.maximum(actions, 2)), np.ones_like(c.gamma)):
-        step, theta = (beta * c.horizon / unit)[..., None, None], np.zeros(c.mdp.R.shape)
-        e = start
+        step, theta = (beta * c.horizon / unit)[..., None, None], np.zeros_like(c.mdp.R)
+        V, A = start
         for t in range(1, 5):
-            theta = theta + step * e.A
-            e = evaluate(c.mdp, normalised(np.exp(centred(theta))))
+            theta = theta + step * A
+            V, A = values_and_advantages(c.mdp, normalised(np.exp(centred(theta))))
             if t in (1, 2, 4):
-                regret.append(largest(np.maximum(best - e.V, 0.0)) / unit)
+                regret.append(largest(np.maximum(best - V, 0.0)) / unit)
                 rate.append(np.log(actions) / (beta * t) + c.horizon**2 / t)
-    return np.stack(regret, -1), np.stack(rate, -1)
+    return stacked(*regret), stacked(*rate)
 
 
 @lemma(
@@ -151,8 +151,8 @@ def npg_rate(c: Comparison) -> Sides:
 def softmax_smooth(c: Comparison) -> Sides:
     """eta is 8/(1-gamma)^3-smooth in softmax parameters for rewards in [0,1], so steps up to (1-gamma)^3/8 are monotone."""
     step = _parameter_step(c)
-    linear = (_policy_gradient(c) * step).sum((-2, -1))
-    return np.abs(c.improvement - linear), 4 * _width(c) * c.horizon**3 * (step**2).sum((-2, -1))
+    linear = total(_policy_gradient(c) * step, 2)
+    return np.abs(c.improvement - linear), 4 * _width(c) * c.horizon**3 * total(step**2, 2)
 
 
 @lemma(
@@ -164,7 +164,7 @@ def softmax_smooth(c: Comparison) -> Sides:
 def l2_step(c: Comparison) -> Sides:
     """With equality along the vanilla gradient: an l2 ball on the parameters gives that step."""
     gradient, step = _policy_gradient(c), _parameter_step(c)
-    lhs = np.maximum((gradient * step).sum((-2, -1)), 0.0)
+    lhs = np.maximum(total(gradient * step, 2), 0.0)
     return lhs, _norm(gradient) * _norm(step)
 
 
@@ -177,7 +177,7 @@ def l2_step(c: Comparison) -> Sides:
 def natural_step(c: Comparison) -> Sides:
     """With equality along F^+ b, upwards: the sign in the note's eq. 32 leads down. b'F^+b = E_d E_pi A^2 / (1-gamma)^2."""
     step = _parameter_step(c)
-    lhs = np.maximum((_policy_gradient(c) * step).sum((-2, -1)), 0.0)
+    lhs = np.maximum(total(_policy_gradient(c) * step, 2), 0.0)
     score = step - weighted(c.old.pi, step)[..., None]
     measure = np.sqrt(c.old.d[..., None] * c.old.pi)
     return lhs, _norm(measure * score) * _norm(measure * c.old.A) * c.horizon
@@ -212,9 +212,9 @@ def single_path(c: Comparison) -> Sides:
     each = dot(c.old.pi * importance(c), c.old.Q)
     law, estimate = np.broadcast_to(c.mdp.rho0, each.shape), np.zeros(c.batch)
     for t in range(4):
-        estimate = estimate + c.gamma**t * (law * each).sum(-1)
+        estimate = estimate + c.gamma**t * dot(law, each)
         law = next_law(law, c.chain_old)
-    full = (c.old.rho * c.Q_new).sum(-1)
+    full = dot(c.old.rho, c.Q_new)
     bias = np.abs(estimate - full)
     rounding = 64 * c.roundoff.eps * _largest_Q(c) * c.horizon
     return np.maximum(bias - rounding, 0.0), c.gamma**4 * _largest_Q(c) * c.horizon

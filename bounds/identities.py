@@ -13,14 +13,10 @@ from bounds.catalogue import ROUNDING, identity
 from bounds.comparison import Comparison
 from bounds.series import exponential, line
 from bounds.steps import step
-from bounds.tables import dot, largest, normalised, weighted
+from bounds.tables import dot, joined, largest, normalised, solved, stacked, total, weighted
 from bounds.tables import step as next_law
 from mdps.elimination import backup
 from mdps.mdp import Array
-
-
-def _stack(*parts: Array) -> Array:
-    return np.stack(np.broadcast_arrays(*parts), -1)
 
 
 @identity(
@@ -33,10 +29,10 @@ def rho_flow(c: Comparison) -> tuple[Array, Array, Array]:
     rho, start = c.old.rho, c.mdp.rho0
     inflow = next_law(rho, c.chain_old)
     slack = (1 - c.gamma)[..., None]
-    total, lower = rho.sum(-1)[..., None], np.minimum(rho, start)
-    lhs = np.concatenate([rho * slack, total * slack, lower], -1)
-    one = np.ones_like(total)
-    rhs = np.concatenate([(start + c.gamma[..., None] * inflow) * slack, one, np.broadcast_to(start, lower.shape)], -1)
+    mass, lower = total(rho)[..., None], np.minimum(rho, start)
+    lhs = joined(rho * slack, mass * slack, lower)
+    one = np.ones_like(mass)
+    rhs = joined((start + c.gamma[..., None] * inflow) * slack, one, np.broadcast_to(start, lower.shape))
     return lhs, rhs, one
 
 
@@ -56,8 +52,8 @@ def adv_zero_mean(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def pdl(c: Comparison) -> tuple[Array, Array, Array]:
     """In units of 1-gamma, for eta and for every state as start: V' - V = (I - gamma P')^-1 g."""
-    values = np.concatenate([c.new.V - c.old.V, (c.new.eta - c.old.eta)[..., None]], -1)
-    by_gain = np.concatenate([c.new.resolvent.values(c.gain), (c.new.rho * c.gain).sum(-1)[..., None]], -1)
+    values = joined(c.new.V - c.old.V, (c.new.eta - c.old.eta)[..., None])
+    by_gain = joined(c.new.resolvent.values(c.gain), c.improvement[..., None])
     slack = (1 - c.gamma)[..., None]
     return values * slack, by_gain * slack, c.reward_scale[..., None]
 
@@ -65,7 +61,7 @@ def pdl(c: Comparison) -> tuple[Array, Array, Array]:
 @identity("L-at-pi", source="TRPO arXiv:1502.05477v5, eq. 4", formula=r"L_\pi(\pi)=\eta(\pi)")
 def l_at_pi(c: Comparison) -> tuple[Array, Array, Array]:
     """L at old itself, in units of 1-gamma, with A written as Q - V."""
-    own = (c.old.rho * (weighted(c.old.pi, c.old.Q) - c.old.V)).sum(-1)
+    own = dot(c.old.rho, weighted(c.old.pi, c.old.Q) - c.old.V)
     return own * (1 - c.gamma), np.zeros(()), largest(np.abs(c.old.V)) + c.eps_A
 
 
@@ -79,9 +75,9 @@ def grad_match(c: Comparison) -> tuple[Array, Array, Array]:
     direction = c.new.pi  # any direction of the softmax parameters will do
     system = np.eye(c.mdp.S) - c.gamma[..., None, None] * c.chain_old
     softmax = c.old.pi * (direction - weighted(c.old.pi, direction)[..., None])
-    slopes = np.linalg.solve(system, _stack(dot(softmax, c.old.Q), dot(c.shift, c.old.Q)))
+    slopes = solved(system, stacked(dot(softmax, c.old.Q), dot(c.shift, c.old.Q)))
     numeric = (c.mdp.rho0[..., None] * slopes).sum(-2)
-    analytic = _stack((c.old.rho * weighted(c.old.pi, direction * c.old.A)).sum(-1), c.surrogate_gain)
+    analytic = stacked(dot(c.old.rho, weighted(c.old.pi, direction * c.old.A)), c.surrogate_gain)
     return numeric, analytic, (c.reward_scale * c.horizon**2)[..., None]
 
 
@@ -93,14 +89,14 @@ def grad_match(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def gap_identity(c: Comparison) -> tuple[Array, Array, Array]:
     """The four forms of the gap; the last compares with the plain difference of two returns, in units of its own rounding."""
-    by_visits = (c.occupancy_shift * c.gain).sum(-1)
+    by_visits = dot(c.occupancy_shift, c.gain)
     h = c.old.resolvent.relative_values(c.gain)[0]
     drift = dot(c.shift, backup(c.mdp.P, np.zeros_like(c.mdp.R), 1.0, h))
-    by_new = c.gamma * (c.new.rho * drift).sum(-1)
+    by_new = c.gamma * dot(c.new.rho, drift)
     plain = c.new.eta - c.L
     own = c.gamma * c.horizon**2 * c.eps_g * c.tv_max
     rounding = c.reward_scale * c.horizon
-    return _stack(by_visits, by_new, plain), c.gap[..., None], _stack(own, own, rounding) + c.gap_error[..., None] / ROUNDING
+    return stacked(by_visits, by_new, plain), c.gap[..., None], stacked(own, own, rounding) + c.gap_error[..., None] / ROUNDING
 
 
 @identity(
@@ -110,8 +106,8 @@ def gap_identity(c: Comparison) -> tuple[Array, Array, Array]:
 )
 def a_to_q(c: Comparison) -> tuple[Array, Array, Array]:
     """A constant in the new policy; the shift is V(s), a different number at each state. In units of 1-gamma."""
-    lhs = (c.old.d * c.Q_new).sum(-1)
-    rhs = c.surrogate_gain * (1 - c.gamma) + (c.old.d * c.old.V).sum(-1)
+    lhs = dot(c.old.d, c.Q_new)
+    rhs = c.surrogate_gain * (1 - c.gamma) + dot(c.old.d, c.old.V)
     return lhs, rhs, largest(np.abs(c.old.V)) + c.eps_A
 
 
@@ -124,7 +120,7 @@ def is_identity(c: Comparison) -> tuple[Array, Array, Array]:
     """Sampling from q = old: what new does where old never goes is missed, and exactly that. Each state."""
     q, A = c.old.pi, c.old.A
     ratio = np.divide(c.new.pi, q, out=np.zeros_like(c.shift), where=q > 0)
-    missed = np.where(q > 0, 0.0, c.new.pi * A).sum(-1)
+    missed = total(np.where(q > 0, 0.0, c.new.pi * A))
     return dot(q, ratio * A), weighted(c.new.pi, A) - missed, c.eps_A[..., None]
 
 
@@ -142,8 +138,8 @@ def fisher_hessian(c: Comparison) -> tuple[Array, Array, Array]:
     forward = mass.log() - line(weighted(c.old.pi, direction))
     backward = ((tilt * direction).mean(c.old.pi) / mass).times_t() - mass.log()
     score = direction - weighted(c.old.pi, direction)[..., None]
-    outer = (c.old.d * weighted(c.old.pi, score**2)).sum(-1)
-    return 2 * _stack((c.old.d * forward.c2).sum(-1), (c.old.d * backward.c2).sum(-1)), outer[..., None], np.ones(1)
+    outer = dot(c.old.d, weighted(c.old.pi, score**2))
+    return 2 * stacked(dot(c.old.d, forward.c2), dot(c.old.d, backward.c2)), outer[..., None], np.ones(1)
 
 
 @identity(
@@ -156,9 +152,9 @@ def npg_is_advantage(c: Comparison) -> tuple[Array, Array, Array]:
     pi, d = c.old.pi, c.old.d[..., None]
     solution = c.old.A * c.horizon[..., None, None] + 1.0  # any c(s) will do: here 1
     image = d * pi * (solution - dot(pi, solution)[..., None])  # F is d (diag pi - pi pi') at each state
-    null = d * (1 - pi.sum(-1, keepdims=True))  # F applied to one at every action of a state, added up
+    null = d * (1 - total(pi)[..., None])  # F applied to one at every action of a state, added up
     gradient = c.old.rho[..., None] * pi * c.old.A
-    lhs, rhs = np.concatenate([image, null], -1), np.concatenate([gradient, np.zeros_like(null)], -1)
+    lhs, rhs = joined(image, null), joined(gradient, np.zeros_like(null))
     return lhs, rhs, (c.eps_A * c.horizon + largest(np.abs(c.old.V)) + 1)[..., None, None]
 
 
@@ -175,6 +171,6 @@ def soft_step_identity(c: Comparison) -> tuple[Array, Array, Array]:
     taken = step(c, soft)
     both = tau[..., None] * (divergences.kl(c.old.pi, soft) + divergences.kl(soft, c.old.pi))
     slack = (1 - c.gamma)[..., None]
-    lhs = np.concatenate([taken.gain, taken.improvement[..., None] * slack], -1)
-    rhs = np.concatenate([both, (taken.rho * both).sum(-1)[..., None] * slack], -1)
+    lhs = joined(taken.gain, taken.improvement[..., None] * slack)
+    rhs = joined(both, dot(taken.rho, both)[..., None] * slack)
     return lhs, rhs, tau[..., None]

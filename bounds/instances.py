@@ -19,6 +19,7 @@ from mdps.families import (
     fork,
     greedy_trap,
     hidden_reward,
+    ladder,
     leak,
     shared_law,
     slow_leak,
@@ -55,6 +56,7 @@ STRUCTURED: dict[str, Callable[[float], Pair]] = {
     "shared_law-clip": lambda gamma: shared_law(gamma, 0.1, new_p=0.11),
     "slow_leak": lambda gamma: slow_leak(gamma, [1e-4, 0.01, 0.1]),
     "fork": lambda gamma: fork(gamma, np.array([1e-3, 0.1]) * min(1, np.sqrt((1 - gamma) / max(gamma, 1e-9)))),
+    "ladder": lambda gamma: ladder(gamma, 4, [0.01, 0.4]),
     "hidden_reward": hidden_reward,
     "even_bandit": _bandit_pair,
 }

@@ -8,6 +8,7 @@ from bounds.catalogue import bound, lemma
 from bounds.comparison import Comparison
 from bounds.divergences import mean, shift, times
 from bounds.steps import visits
+from bounds.tables import dot, total
 from mdps.mdp import Array
 
 
@@ -91,8 +92,8 @@ def geppo(c: Comparison) -> tuple[Array, Array]:
     reference = c.old.pi / 2 + 0.5 / c.mdp.A
     rho, moved = visits(c, reference), shift(reference, c.new.pi)
     difference, error = c.visits_moved(rho, moved)
-    by_reference = (difference * c.gain).sum(-1)
+    by_reference = dot(difference, c.gain)
     rounding = c.gap_error + error * c.eps_g * c.horizon
     lhs = np.maximum(np.abs(c.gap / 3 + 2 * by_reference / 3) - rounding, 0.0)
-    tv_mean = mean(rho, np.abs(moved).sum(-1) / 2) / c.horizon
+    tv_mean = mean(rho, total(np.abs(moved)) / 2) / c.horizon
     return lhs, 2 * c.gamma * c.eps_g * c.horizon**2 * (c.tv_mean / 3 + 2 * tv_mean / 3)

@@ -13,7 +13,7 @@ import numpy as np
 from bounds.catalogue import ROUNDING, bound, guarantee
 from bounds.comparison import Comparison, once
 from bounds.steps import step
-from bounds.tables import normalised
+from bounds.tables import normalised, stacked
 from mdps.mdp import Array
 
 
@@ -149,7 +149,7 @@ def cpi_improvement(c: Comparison) -> tuple[Array, Array]:
     floor = t.mean_gain * np.divide(
         t.mean_gain, 8 * t.eps, out=np.zeros_like(t.eps), where=(t.eps > 0) & (t.mean_gain > 0) & (best < 1)
     )
-    slack = np.stack([mixed_improvement(c, best) - promised, promised - floor], -1)
+    slack = stacked(mixed_improvement(c, best) - promised, promised - floor)
     return slack, _mixed_scale(c)[..., None]
 
 
@@ -168,5 +168,5 @@ def uspi_improvement(c: Comparison) -> tuple[Array, Array]:
         alpha = np.where(gain > 0, np.minimum(1.0, gain / (2 * curvature * c.horizon)), 0.0)
         floor = np.where((gain > 0) & (alpha < 1), gain * (gain / (4 * curvature)), 0.0)
     promised = alpha * gain * c.horizon - alpha**2 * curvature * c.horizon**2
-    slack = np.stack([mixed_improvement(c, alpha) - promised, promised - floor], -1)
+    slack = stacked(mixed_improvement(c, alpha) - promised, promised - floor)
     return slack, _mixed_scale(c)[..., None]

@@ -9,7 +9,7 @@ import numpy as np
 from bounds import divergences
 from bounds.catalogue import Mask, lemma
 from bounds.comparison import Comparison, once
-from bounds.tables import connected, dot, largest, normalised, overlap, weighted
+from bounds.tables import connected, dot, largest, normalised, overlap, total, weighted
 from mdps.elimination import Resolvent, backup, eliminate, forward
 from mdps.mdp import Array
 from mdps.numbers import Numbers
@@ -72,9 +72,9 @@ def occ_dobrushin(c: Comparison) -> Sides:
 )
 def occ_kl_chain(c: Comparison) -> Sides:
     """The direction matters: with KL(new || old) the mean would have to be under d'."""
-    total = c.old.d.sum(-1, keepdims=True), c.new.d.sum(-1, keepdims=True)
+    mass = total(c.old.d)[..., None], total(c.new.d)[..., None]
     # a product of tiny probabilities may underflow; where new's visits are truly zero the right side is infinite
-    lhs = divergences.kl(c.old.d / total[0], np.maximum(c.new.d / total[1], c.roundoff.tiny))
+    lhs = divergences.kl(c.old.d / mass[0], np.maximum(c.new.d / mass[1], c.roundoff.tiny))
     # KL is quadratic in d' - d, which is known up to the rounding of two solves
     rounding = 64 * c.roundoff.eps
     return np.maximum(np.sqrt(lhs) - rounding, 0.0) ** 2, divergences.times(c.gamma * c.horizon, c.kl_mean)
@@ -147,7 +147,7 @@ def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
     bias = [chains.new.relative_values(unit)[0] for unit in units]
     kemeny = sum(bias[k][..., k] for k in range(c.mdp.S))
     source = forward(c.mdp.P, stationary[..., None] * c.shift)
-    return chains.new.flow(source), kemeny * (stationary * c.tv).sum(-1)
+    return chains.new.flow(source), kemeny * dot(stationary, c.tv)
 
 
 @lemma(
@@ -159,7 +159,7 @@ def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
 def kemeny_zhang_ross(c: Comparison) -> Sides:
     """Average reward: stationary laws of two irreducible chains; tr Z' - 1 is Kemeny's constant without the mean return."""
     moved, bound = _stationary_shift(c)
-    return np.abs(moved).sum(-1) / 2, bound
+    return total(np.abs(moved)) / 2, bound
 
 
 @lemma(
@@ -173,4 +173,4 @@ def kemeny_gap(c: Comparison) -> Sides:
     moved, bound = _stationary_shift(c)
     h = _undiscounted(c).old.relative_values(weighted(c.old.pi, c.mdp.R))[0]
     gain = dot(c.shift, backup(c.mdp.P, c.mdp.R, 1.0, h))  # of the advantages: h and the level cancel
-    return np.abs((moved * gain).sum(-1)), 2 * largest(np.abs(gain)) * bound
+    return np.abs(dot(moved, gain)), 2 * largest(np.abs(gain)) * bound

@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from bounds.comparison import Comparison, once
-from bounds.tables import largest
-from mdps.evaluate import evaluate
-from mdps.mdp import MDP, Array, stack
+from bounds.tables import first_largest, largest, one_hot, total
+from mdps.evaluate import values_and_advantages
+from mdps.mdp import MDP, Array, stack, trusted
 from mdps.numbers import Numbers
 from mdps.optimal import optimal_policy
+from mdps.planes import padded, planes, selected
 
 
 @once
@@ -24,16 +25,19 @@ def optimal_values(c: Comparison) -> Array:
     if isinstance(c.old.A, Numbers):
         return optimal_policy(c.mdp)[1].V
     mdp = _flat(c.mdp)
-    V, left = np.full((*mdp.batch, mdp.S), -np.inf), np.arange(mdp.batch[0])
-    action = c.old.A.reshape(-1, mdp.S, mdp.A).argmax(-1)
+    V, left = np.full_like(mdp.rho0, -np.inf), np.arange(mdp.batch[0])
+    action = first_largest(c.old.A.reshape(mdp.R.shape))
     while True:
-        e = evaluate(mdp, np.eye(mdp.A)[action])
-        risen = e.V.sum(-1) > V[left].sum(-1)
-        V[left[risen]] = e.V[risen]
-        unfinished = risen & (largest(e.A, 2) > 0)
+        value, A = values_and_advantages(mdp, one_hot(action, mdp.A))
+        risen = total(value) > total(V[left])
+        V[left[risen]] = value[risen]
+        unfinished = risen & (largest(A, 2) > 0)
         if not unfinished.any():
             return V.reshape(c.old.V.shape)
-        mdp, left, action = mdp[unfinished], left[unfinished], e.A[unfinished].argmax(-1)
+        which = np.flatnonzero(unfinished)
+        which = which if planes(mdp.P, 3) is None else padded(which)
+        mdp = trusted(*(selected(x, which) for x in (mdp.P, mdp.R, mdp.rho0, mdp.gamma)))
+        left, action = left[which], first_largest(selected(A, which))
 
 
 def _flat(mdp: MDP) -> MDP:

@@ -9,7 +9,8 @@ from scipy.special import zeta
 
 from bounds.catalogue import bound
 from bounds.comparison import Comparison
-from bounds.divergences import times
+from bounds.divergences import mean, times
+from bounds.tables import span
 from bounds.trpo_paper import coefficient
 from mdps.kernels import kernel
 from mdps.mdp import Array
@@ -24,7 +25,7 @@ def gap_occ_span(c: Comparison) -> Array:
 @bound("gap-value-span", source="gap-identity", formula=r"\gamma\sum_s\rho(s)TV(s)\;\mathrm{span}(V'-V)")
 def gap_value_span(c: Comparison) -> Array:
     """|gap| = |gamma rho (P'-P)(V'-V)|. Attained."""
-    return c.gamma * c.tv_mean * c.horizon * np.ptp(c.value_shift, axis=-1)
+    return c.gamma * c.tv_mean * c.horizon * span(c.value_shift)
 
 
 @bound("gap-ergodic", source="occ-ergodic", formula=r"\gamma\,\tau_1((I-\gamma P')^{-1})\,\mathrm{span}(g)\sum_s\rho(s)TV(s)")
@@ -140,13 +141,38 @@ def meankl_linear(c: Comparison) -> Array:
 
 
 @bound(
+    "meankl-bernstein",
+    source="Bernstein's inequality for a change of law, from occ-kl-chain",
+    formula=r"\frac{1}{1-\gamma}[\sqrt{2\kappa E_d g^2}+\kappa\epsilon_g],\ \kappa=\frac{\gamma}{1-\gamma}E_d KL(\pi\|\tilde\pi)",
+)
+def meankl_bernstein(c: Comparison) -> Array:
+    """E_d' g - E_d g <= kappa/t + t E_d g^2 / (2 (1-t)) for 0 < t < 1 and g <= 1, at its best t; kappa >= KL(d || d').
+
+    For kappa + log E_d'(1 - t g) >= E_d log(1 - t g) (Donsker and Varadhan 1975), and log(1 - y) <= -y on the left,
+    log(1 - y) >= -y - y^2 / (2 (1-t)) for y = t g <= t on the right.
+    """
+    moved = times(c.gamma * c.horizon, c.kl_mean)
+    return c.horizon * (np.sqrt(2 * times(mean(c.old.d, c.gain * c.gain), moved)) + times(c.eps_g, moved))
+
+
+@bound(
+    "meankl-linear-bernstein",
+    source="meankl-bernstein",
+    formula=r"\epsilon[\frac{\gamma}{(1-\gamma)^2}+\frac{2\sqrt\gamma}{(1-\gamma)^{3/2}}]E_d KL(\pi\|\tilde\pi)",
+)
+def meankl_linear_bernstein(c: Comparison) -> Array:
+    """E_d g^2 <= 4 eps^2 E_d TV^2 <= 2 eps^2 E_d KL. Never worse than meankl-linear."""
+    return times(c.eps_A * (c.gamma * c.horizon**2 + 2 * np.sqrt(c.gamma) * c.horizon**1.5), c.kl_mean)
+
+
+@bound(
     "meankl-trpoC",
     source="TRPO's C with the mean in place of the max",
     formula=r"\frac{4\epsilon\gamma}{(1-\gamma)^2}E_d KL(\pi\|\tilde\pi)",
     status="open",
 )
 def meankl_trpo_c(c: Comparison) -> Array:
-    """True for gamma >= 8/17 (by meankl-linear), refuted up to 0.13 (``fork``, certified witnesses), open between."""
+    """True for gamma >= 4/13 (by meankl-linear-bernstein), refuted below 1/5 (``ladder``), open between."""
     return times(coefficient(c), c.kl_mean)
 
 
@@ -157,7 +183,7 @@ def meankl_trpo_c(c: Comparison) -> Array:
     status="open",
 )
 def meankl_trpo_half_c(c: Comparison) -> Array:
-    """True for gamma >= 8/9 (by meankl-linear), refuted up to 0.43 (``fork``, certified witnesses), open between."""
+    """True for gamma >= 4/5 (by meankl-linear-bernstein), refuted below 1/2 (``ladder``), open between."""
     return times(2 * c.eps_A * c.gamma * c.horizon**2, c.kl_mean)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bounds import divergences, tables
 from bounds.comparison import Comparison
-from mdps.evaluate import evaluate
+from mdps.evaluate import visits as visits_in
 from mdps.mdp import Array
 
 
@@ -21,7 +21,7 @@ class Step(NamedTuple):
 def step(c: Comparison, pi: Array) -> Step:
     """Follow the policy pi [*B,S,A] from c's start."""
     gained, rho = gain(c, pi), visits(c, pi)
-    return Step(gained, rho, (rho * gained).sum(-1))
+    return Step(gained, rho, tables.dot(rho, gained))
 
 
 def gain(c: Comparison, pi: Array) -> Array:
@@ -31,4 +31,4 @@ def gain(c: Comparison, pi: Array) -> Array:
 
 def visits(c: Comparison, pi: Array) -> Array:
     """``rho`` [*B,S] of a policy [*B,S,A]; the sum over t of gamma^t Pr(s_t = s)."""
-    return evaluate(c.mdp, pi).rho
+    return visits_in(c.mdp, pi)

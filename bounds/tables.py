@@ -1,12 +1,13 @@
 """What claims read off their tables: sums over actions and states, compiled where the numbers are floats.
 
-Tables have few actions and few states, and a reduction of numpy's costs more to enter than to carry out. Other numbers than
-floats are reduced by their own functions.
+Tables have few actions and few states, and a reduction of numpy's costs more to enter than to carry out, unless they are in
+planes (:mod:`mdps.planes`) and it runs along the instances. Sums are taken one after the other either way, to the same bits.
+Other numbers than floats are reduced by their own functions.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,40 +16,115 @@ from mdps.evaluate import weighted as weighted_by_itself
 from mdps.kernels import inner, kernel
 from mdps.mdp import Array
 from mdps.numbers import Numbers
+from mdps.planes import stored
 
 Mask = NDArray[np.bool_]
+Index = NDArray[np.intp]
 
 
 def weighted(pi: Array, f: Array) -> Array:
     """``E_{a~pi(.|s)} f(s,a)``, pi and f [*B,S,A] -> [*B,S], under the exact normalisation of pi's rows."""
-    return weighted_by_itself(pi, f) if _other(pi, f) else _weighted(pi, f)
+    return weighted_by_itself(pi, f) if _plain(pi, f) else _weighted(pi, f)
+
+
+def in_planes(*tables: Any) -> bool:
+    """Whether these are tables in planes, of one shape."""
+    shape = np.shape(tables[0])
+    return len(shape) > 1 and all(np.shape(table) == shape and stored(table, len(shape) - 1) for table in tables)
+
+
+def total(x: Array, axes: int = 1) -> Array:
+    """The sum over the last axis, or the last ``axes``: [*B,A] -> [*B]."""
+    if _plain(x):
+        return x.sum(tuple(range(-axes, 0)))
+    return _total(_joined(x, axes))
 
 
 def dot(x: Array, y: Array) -> Array:
     """``sum_a x(a) y(a)`` along the last axis, [*B,A] twice -> [*B]."""
-    return (x * y).sum(-1) if _other(x, y) else _dot(x, y)
+    return (x * y).sum(-1) if _plain(x, y) else _dot(x, y)
 
 
 def normalised(weights: Array) -> Array:
     """Distributions along the last axis in proportion to weights >= 0 that are not all zero, [*B,A]."""
-    return weights / weights.sum(-1, keepdims=True) if _other(weights) else _normalised(weights)
+    return weights / weights.sum(-1, keepdims=True) if _plain(weights) else _normalised(weights)
 
 
 def largest(x: Array, axes: int = 1) -> Array:
     """The maximum over the last axis, or the last ``axes``: [*B,A] -> [*B]."""
-    if _other(x):
+    if _plain(x):
         return x.max(tuple(range(-axes, 0)))
     return _largest(_joined(x, axes))
 
 
+def first_largest(x: Array) -> Index:
+    """Where the maximum over the last axis is, the first place of several: [*B,A] -> [*B]."""
+    if _other(x) or not in_planes(x):
+        return x.argmax(-1)
+    best, place = x[..., 0], np.zeros_like(x[..., 0], dtype=np.intp)
+    for a in range(1, x.shape[-1]):
+        np.copyto(place, a, where=x[..., a] > best)
+        best = np.maximum(best, x[..., a])
+    return place
+
+
+def one_hot(place: Index, size: int) -> Array:
+    """Distributions that are certain of a place, [*B] -> [*B,size]; in planes if the places are."""
+    table = _planes((*place.shape, size)) if in_planes(place) else np.empty((*place.shape, size))
+    for a in range(size):
+        table[..., a] = place == a
+    return table
+
+
+def stacked(*parts: Array) -> Array:
+    """Arrays that broadcast to [*B] along a new last axis, [*B,n]; in planes if that can be."""
+    first, *others = np.broadcast_arrays(*parts)
+    if _other(*parts) or not (stored(first, first.ndim - 1) or any(stored(x, x.ndim - 1) for x in others)):
+        return np.stack([first, *others], -1)
+    table = _planes((*first.shape, len(parts)))
+    for k, part in enumerate((first, *others)):
+        table[..., k] = part
+    return table
+
+
+def joined(*parts: Array) -> Array:
+    """Tables one behind the other along their last axis; in planes if the first is."""
+    if _other(*parts) or not stored(parts[0], parts[0].ndim - 1):
+        return np.concatenate(parts, -1)
+    table = _planes((*parts[0].shape[:-1], sum(part.shape[-1] for part in parts)))
+    place = 0
+    for part in parts:
+        table[..., place : place + part.shape[-1]] = part
+        place += part.shape[-1]
+    return table
+
+
+def _planes(shape: tuple[int, ...]) -> Array:
+    """Room for a table [N, ...] in planes."""
+    return np.moveaxis(np.empty((*shape[1:], shape[0])), -1, 0)
+
+
+def solved(system: Array, right: Array) -> Array:
+    """``system^-1 right`` for row diagonally dominant systems [*B,S,S] and right-hand sides [*B,S,K]: Gauss without exchanges."""
+    if _other(system, right):
+        return cast(Array, np.linalg.solve(system, right))
+    rest, n = joined(system, right), system.shape[-1]
+    for k in range(n):
+        row = rest[..., k, k + 1 :] / rest[..., k, k, None]
+        for others in (slice(k), slice(k + 1, n)):
+            rest[..., others, k + 1 :] -= rest[..., others, k, None] * row[..., None, :]
+        rest[..., k, k + 1 :] = row
+    return rest[..., n:]
+
+
 def centred(x: Array) -> Array:
     """``x - max x`` along the last axis [*B,A]: at most 0, and 0 somewhere."""
-    return x - x.max(-1, keepdims=True) if _other(x) else _centred(x)
+    return x - x.max(-1, keepdims=True) if _plain(x) else _centred(x)
 
 
 def span(x: Array, axes: int = 1) -> Array:
     """``max - min`` over the last axis, or the last ``axes``: [*B,A] -> [*B]."""
-    if _other(x):
+    if _plain(x):
         return np.ptp(x, axis=tuple(range(-axes, 0)))
     return _span(_joined(x, axes))
 
@@ -80,13 +156,32 @@ def overlap(rows: Array) -> Array:
 
 def connected(edges: Mask) -> Mask:
     """Whether every state reaches every state along the edges [*B,S,S], [*B]."""
+    if in_planes(edges):
+        return _reach_all(edges) & _reach_all(edges.swapaxes(-1, -2))
     reached: Mask = _connected(edges)
     return reached
+
+
+def _reach_all(edges: Mask) -> Mask:
+    """Whether state 0 reaches every state along the edges [N,S,S] in planes, [N]; a step at a time, for all instances."""
+    seen = edges[:, 0].copy(order="K")
+    seen[:, 0] = True
+    while True:
+        further = (seen[..., None] & edges).any(-2) | seen
+        if (further == seen).all():
+            whole: Mask = np.logical_and.reduce(further, -1)
+            return whole
+        seen = further
 
 
 def _joined(x: Array, axes: int) -> Array:
     """The last ``axes`` as one."""
     return x if axes == 1 else np.reshape(x, (*np.shape(x)[:-axes], -1))
+
+
+def _plain(*tables: Any) -> bool:
+    """Whether to write a reduction in terms of numpy's functions."""
+    return _other(*tables) or in_planes(*tables)
 
 
 def _other(*tables: Any) -> bool:
@@ -108,6 +203,14 @@ def _dot(x: Array, y: Array, out: Array) -> None:
     total = 0.0
     for a in range(x.shape[0]):
         total += x[a] * y[a]
+    out[0] = total
+
+
+@kernel("(f8[:],f8[:])", "(a)->()")
+def _total(x: Array, out: Array) -> None:
+    total = 0.0
+    for a in range(x.shape[0]):
+        total += x[a]
     out[0] = total
 
 

@@ -10,7 +10,8 @@ Read as a Markov chain: eliminating a state watches the chain only while it is e
 expected discounted time between two visits outside the eliminated states, so the row slack is
 ``(1 - gamma) time[k]``. The last state, the *reference*, is one that is easy to reach.
 
-The kernels are generalised ufuncs: leading axes broadcast, and one code path serves a single process and a batch.
+The kernels are generalised ufuncs: leading axes broadcast, and one code path serves a single process and a batch. A batch in
+planes (:mod:`mdps.planes`) is handed to :mod:`mdps.planar_resolvent`, whose numbers are the same.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mdps import planar_resolvent
 from mdps.kernels import inner, kernel
 from mdps.mdp import Array
 from mdps.numbers import Numbers
+
+Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +42,9 @@ class Resolvent:
     gamma: Array  # [*B]
 
     @cached_property
-    def _factored(self) -> tuple[Array, Array, Array]:
-        return _eliminate(self.P, self.pi, self.gamma)
+    def _factored(self) -> tuple[Array, Array, Index]:
+        found = planar_resolvent.factored(self.P, self.pi, self.gamma)
+        return _eliminate(self.P, self.pi, self.gamma) if found is None else found
 
     @property
     def factors(self) -> Array:
@@ -51,13 +57,14 @@ class Resolvent:
         return self._factored[1]
 
     @property
-    def reference(self) -> Array:
+    def reference(self) -> Index:
         """Index of the state eliminated last: [*B]."""
         return self._factored[2]
 
     def values(self, reward: Array) -> Array:
         """``V = M^-1 r`` for a reward r, [*B,S]. Exact to a few ulps in every entry if r has one sign."""
-        return _values(self.factors, self.reference, reward)
+        found = planar_resolvent.values(*self._factored, reward)
+        return _values(self.factors, self.reference, reward) if found is None else found
 
     def relative_values(self, reward: Array) -> tuple[Array, Array]:
         """``h = V - V[reference]`` [*B,S] and ``level = (1 - gamma) V[reference]`` [*B], without forming V.
@@ -65,29 +72,37 @@ class Resolvent:
         V is of order 1/(1-gamma) where its differences are of order 1; these keep what V has lost. The level is found first and
         taken out of the reward, so that states which never meet the reference keep their digits too.
         """
+        if isinstance(self.factors, Numbers):  # which know what they lose, or lose nothing
+            return _relative_values(self.factors, self.time, self.reference, reward, -1.0)
+        found = planar_resolvent.relative_values(*self._factored, reward)
+        if found is not None:
+            return found
         level = _relative_values(self.factors, self.time, self.reference, reward, -1.0)[1]
-        level = level.near() if isinstance(level, Numbers) else level  # h is the same whatever is taken out of all states
         h, rest = _relative_values(self.factors, self.time, self.reference, reward - level[..., None], -1.0)
         return h, level + rest
 
     def relative_magnitude(self, size: Array) -> Array:
         """What ``relative_values`` adds up, in absolute value, for ``|reward| <= size`` [*B,S]: times eps, its error."""
-        return _relative_values(self.factors, self.time, self.reference, size, 1.0)[0]
+        found = planar_resolvent.relative_magnitude(*self._factored, size)
+        return _relative_values(self.factors, self.time, self.reference, size, 1.0)[0] if found is None else found
 
     def occupancy(self, start: Array) -> Array:
         """``rho = start M^-1`` for a nonnegative start, [*B,S]; exact to a few ulps in every entry."""
-        return _occupancy(self.factors, self.reference, start)
+        found = planar_resolvent.occupancy(*self._factored, start)
+        return _occupancy(self.factors, self.reference, start) if found is None else found
 
     def flow(self, source: Array) -> Array:
         """``x = source M^-1`` for a source that sums to zero, [*B,S]; then x sums to zero as well.
 
         The reference entry comes from that balance, so no error is multiplied by 1/(1-gamma).
         """
-        return _flow(self.factors, self.time, self.reference, source, -1.0)
+        found = planar_resolvent.flow(*self._factored, source, -1.0)
+        return _flow(self.factors, self.time, self.reference, source, -1.0) if found is None else found
 
     def flow_magnitude(self, size: Array) -> Array:
         """What ``flow`` adds up, in absolute value, for ``|source| <= size`` [*B,S]: times eps, its error."""
-        return _flow(self.factors, self.time, self.reference, size, 1.0)
+        found = planar_resolvent.flow(*self._factored, size, 1.0)
+        return _flow(self.factors, self.time, self.reference, size, 1.0) if found is None else found
 
 
 def eliminate(P: Array, pi: Array, gamma: Array) -> Resolvent:
@@ -101,12 +116,14 @@ def eliminate(P: Array, pi: Array, gamma: Array) -> Resolvent:
 
 def backup(P: Array, R: Array, gamma: Array | float, values: Array) -> Array:
     """``R + gamma P v`` for every state and action, [*B,S,A], from v [*B,S]."""
-    return _backup(P, R, gamma, values)
+    found = planar_resolvent.backup(P, R, gamma, values)
+    return _backup(P, R, gamma, values) if found is None else found
 
 
 def forward(P: Array, weights: Array) -> Array:
     """``sum_{s,a} w(s,a) P(s'|s,a)``: where the mass w [*B,S,A] goes in one step, [*B,S]."""
-    return _forward(P, weights)
+    found = planar_resolvent.forward(P, weights)
+    return _forward(P, weights) if found is None else found
 
 
 @inner("void(f8[:,:,:],f8[:,:],f8,i8,f8[:,:],f8[:])")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mdps.distributions import distributions
 from mdps.elimination import Resolvent, backup
 from mdps.evaluation_kernel import evaluate_batch
-from mdps.mdp import MDP, ROW_SUM_TOLERANCE, Array, as_policy, batch_index
+from mdps.mdp import MDP, Array, as_policy, batch_index
 from mdps.numbers import Numbers
 from mdps.sparse import SparseMDP
 
@@ -74,7 +73,11 @@ def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
         return evaluate_sparse(mdp, pi)
     if not isinstance(mdp, MDP):
         raise TypeError(f"evaluate got {type(mdp).__name__} as its mdp; expected an MDP, then a policy table")
-    policy = _policy(mdp, pi)
+    return evaluate_trusted(mdp, as_policy(mdp, pi))
+
+
+def evaluate_trusted(mdp: MDP, policy: Array) -> Evaluation:
+    """Evaluate a policy table [*B,S,A] that fits the MDP and needs no check."""
     batch = np.broadcast_shapes(policy.shape[:-2], mdp.batch)
     resolvent = Resolvent(mdp.P, policy, mdp.gamma)
     if any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma)):
@@ -83,13 +86,20 @@ def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
     return Evaluation(mdp, np.broadcast_to(policy, A.shape), V, Q, A, rho, d, eta, resolvent)
 
 
-def _policy(mdp: MDP, pi: ArrayLike) -> Array:
-    """A checked policy table [*B', S, A]."""
-    if isinstance(pi, np.ndarray) and pi.shape[-2:] == (mdp.S, mdp.A):
-        table = distributions(pi, ROW_SUM_TOLERANCE)
-        if table is not None and (pi.shape[:-2] in ((), mdp.batch)):
-            return table
-    return as_policy(mdp, pi)
+def values_and_advantages(mdp: MDP, policy: Array) -> tuple[Array, Array]:
+    """V [*B,S] and A [*B,S,A] of a policy table that needs no check, where the rest of an evaluation is not wanted."""
+    if isinstance(mdp, SparseMDP) or any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma)):
+        e = evaluate(mdp, policy)
+        return e.V, e.A
+    V, _, A, *_ = evaluate_batch(mdp, policy, np.broadcast_shapes(policy.shape[:-2], mdp.batch), visits=False)
+    return V, A
+
+
+def visits(mdp: MDP, policy: Array) -> Array:
+    """rho [*B,S] of a policy table that needs no check, where the rest of an evaluation is not wanted."""
+    if isinstance(mdp, SparseMDP):
+        return evaluate(mdp, policy).rho
+    return Resolvent(mdp.P, policy, mdp.gamma).occupancy(mdp.rho0)
 
 
 def _evaluate(mdp: MDP, policy: Array, resolvent: Resolvent) -> Evaluation:

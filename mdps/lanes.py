@@ -6,7 +6,7 @@ same alone and in a batch.
 
 Within compiled functions: ``get(tile, index)`` and ``put(tile, index, x)`` read and write a number of each instance,
 ``lanes(1.0)`` repeats one, ``+ - * /`` work on them. ``gather`` and ``scatter`` carry rows of a table [N, K] into a tile
-[K, WIDTH] and back.
+[K, WIDTH] and back; ``load`` and ``store`` do so for a table in planes, [K, N].
 """
 
 from __future__ import annotations
@@ -225,6 +225,41 @@ def scatter(tile: Any, table: Any, first: Any, count: Any) -> None:
     while k < stop:
         _scatter_block(tile, k, min(WIDTH, stop - k), table, first, count)
         k += WIDTH
+
+
+@_intrinsic
+def read(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
+    """Read WIDTH numbers of row k of a matrix [K, N], from column ``at`` on."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.load(_address(context, builder, args[0], sig.args[0], [args[1], args[2]], 1), align=8)
+
+    return LANES(matrix, types.intp, types.intp), code
+
+
+@_intrinsic
+def write(typing: Any, matrix: Any, k: Any, at: Any, value: Any) -> Any:
+    """Write WIDTH numbers to row k of a matrix [K, N], from column ``at`` on."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        builder.store(args[3], _address(context, builder, args[0], sig.args[0], [args[1], args[2]], 1), align=8)
+        return context.get_dummy_value()
+
+    return types.none(matrix, types.intp, types.intp, LANES), code
+
+
+@inner(types.void(TABLE, types.int64, types.int64, types.int64, types.float64[:, ::1]))
+def load(matrix: Any, at: Any, first: Any, stop: Any, tile: Any) -> None:
+    """Read the rows from ``first`` to ``stop`` of a matrix [K, N] into a tile, WIDTH columns from ``at`` on."""
+    for k in range(first, stop):
+        put(tile, (k,), read(matrix, k, at))
+
+
+@inner(types.void(types.float64[:, ::1], types.float64[:, ::1], types.int64))
+def store(tile: Any, matrix: Any, at: Any) -> None:
+    """Write a tile to a matrix [K, N], WIDTH columns from ``at`` on."""
+    for k in range(matrix.shape[0]):
+        write(matrix, k, at, get(tile, (k,)))
 
 
 @inner(types.float64[::1](types.int64))

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdps.distributions import distributions
 from mdps.numbers import Numbers
 
 Array = NDArray[np.float64]
@@ -59,10 +60,8 @@ class MDP:
     gamma: Array  # [*B]
 
     def __init__(self, P: ArrayLike, R: ArrayLike, rho0: ArrayLike, gamma: ArrayLike) -> None:
-        p, r, start, discount = (
-            x if isinstance(x, Numbers) else _table(name, x)  # other numbers are the caller's to check
-            for name, x in (("P", P), ("R", R), ("rho0", rho0), ("gamma", gamma))
-        )
+        (p, p_right), (start, start_right) = _laws("P", P), _laws("rho0", rho0)
+        r, discount = (_numbers(name, x) for name, x in (("R", R), ("gamma", gamma)))
         if p.ndim < 3 or p.shape[-1] != p.shape[-3]:
             raise ValueError(f"P has shape {p.shape}; expected [*B, S, A, S] with the first and last state axes equal")
         states, actions = p.shape[-3], p.shape[-2]
@@ -89,7 +88,8 @@ class MDP:
             largest = np.abs(r).max() / (1 - discount.max())
         if not np.isfinite(largest):
             raise ValueError(f"values of up to {np.abs(r).max():g} / (1 - gamma) overflow; rescale R, which scales eta alike")
-        self._set(_stochastic("P", p, P), r, _stochastic("rho0", start, rho0), discount, batch)
+        p = p if p_right else _stochastic("P", p, P)
+        self._set(p, r, start if start_right else _stochastic("rho0", start, rho0), discount, batch)
 
     def _set(self, P: Array, R: Array, rho0: Array, gamma: Array, batch: tuple[int, ...]) -> None:
         states, actions = R.shape[-2:]
@@ -117,10 +117,7 @@ class MDP:
         if not self.batch:
             raise IndexError("this MDP has no batch axis to index; it is a single instance")
         index = batch_index(index, self.batch)
-        view = object.__new__(MDP)
-        for name in ("P", "R", "rho0", "gamma"):
-            part = getattr(self, name)[index]
-            object.__setattr__(view, name, part if isinstance(part, Numbers) else _frozen(np.asarray(part)))
+        view = trusted(*(getattr(self, name)[index] for name in ("P", "R", "rho0", "gamma")))
         if 0 in view.batch:
             raise IndexError(f"index {index!r} selects no instance of a batch of shape {self.batch}")
         return view
@@ -128,6 +125,14 @@ class MDP:
     def __repr__(self) -> str:
         gamma = f"{float(self.gamma):g}" if not self.batch else f"{self.gamma.min():g}..{self.gamma.max():g}"
         return f"MDP(S={self.S}, A={self.A}, gamma={gamma}, batch={self.batch})"
+
+
+def trusted(P: Array, R: Array, rho0: Array, gamma: Array) -> MDP:
+    """Build an MDP of tables that share their batch axes and come from one that was checked; nothing is checked again."""
+    mdp = object.__new__(MDP)
+    for name, table in (("P", P), ("R", R), ("rho0", rho0), ("gamma", gamma)):
+        object.__setattr__(mdp, name, table if isinstance(table, Numbers) else _frozen(np.asarray(table)))
+    return mdp
 
 
 def batch_index(index: Any, batch: tuple[int, ...]) -> tuple[Any, ...]:
@@ -174,7 +179,7 @@ def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
     ValueError
         If the states or actions differ from the MDP's, or a row is not a distribution.
     """
-    table = pi if isinstance(pi, Numbers) else _table(name, pi)
+    table, right = _laws(name, pi)
     if table.ndim < 2 or table.shape[-2:] != (mdp.S, mdp.A):
         raise ValueError(f"{name} has shape {table.shape}; expected [*B, S, A] = [..., {mdp.S}, {mdp.A}] for this MDP")
     try:
@@ -183,12 +188,24 @@ def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
         raise ValueError(f"{name} has batch axes {table.shape[:-2]}, which do not broadcast with the MDP's {mdp.batch}") from None
     if 0 in batch:
         raise ValueError(f"{name} is an empty batch, shape {table.shape}; give at least one policy")
-    return table if isinstance(pi, Numbers) else _stochastic(name, table, pi)
+    return table if right else _stochastic(name, table, pi)
 
 
 def uniform_policy(mdp: MDP) -> Array:
     """Return the policy that takes every action with equal probability, [*B, S, A]."""
     return np.full(mdp.R.shape, 1.0 / mdp.A)
+
+
+def _laws(name: str, value: ArrayLike) -> tuple[Array, bool]:
+    """A table of distributions, and whether it is known to be one; one of other numbers is the caller's to check."""
+    if isinstance(value, Numbers):
+        return value, True
+    right = distributions(value, ROW_SUM_TOLERANCE)
+    return (_table(name, value), False) if right is None else (right, True)
+
+
+def _numbers(name: str, value: ArrayLike) -> Array:
+    return value if isinstance(value, Numbers) else _table(name, value)
 
 
 def _table(name: str, value: ArrayLike) -> Array:

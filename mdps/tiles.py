@@ -13,7 +13,7 @@ from typing import Any
 from numba import types
 
 from mdps.kernels import inner
-from mdps.lanes import LANES, TABLE, WIDTH, gather, get, lanes, positive, put
+from mdps.lanes import LANES, TABLE, WIDTH, gather, get, lanes, load, positive, put
 
 VECTOR = types.float64[:, ::1]
 MATRIX = types.float64[:, :, ::1]
@@ -161,6 +161,26 @@ def ascend_relative(m: Any, time: Any, x: Any, sign: Any) -> Any:
     return level
 
 
+@inner(types.void(MATRIX, VECTOR, VECTOR, LANES))
+def flow(m: Any, time: Any, x: Any, sign: Any) -> None:
+    """Overwrite a source that sums to zero by ``x M^-1``; with ``sign`` 1, what that adds up in absolute value."""
+    n = x.shape[0]
+    balance = lanes(0.0)
+    for k in range(n - 1):
+        total = get(x, (k,))
+        for i in range(k):
+            total += get(x, (i,)) * get(m, (i, k))
+        total = total / get(m, (k, k))
+        put(x, (k,), total)
+        balance += total * get(time, (k,))
+    put(x, (n - 1,), sign * balance / get(time, (n - 1,)))
+    for k in range(n - 2, -1, -1):
+        total = get(x, (k,))
+        for i in range(k + 1, n):
+            total += get(x, (i,)) * get(m, (i, k))
+        put(x, (k,), total)
+
+
 @inner(types.boolean(VECTOR))
 def rare(time: Any) -> bool:
     """Whether the last state is visited rarely in some instance, and a better reference has to be found."""
@@ -205,16 +225,24 @@ def exchange_states(m: Any, reference: Any) -> None:
                 m[i, r, lane], m[i, last, lane] = m[i, last, lane], m[i, r, lane]
 
 
-@inner(types.void(TABLE, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, INDEX))
-def eliminate(table: Any, rows: Any, P: Any, pi: Any, gamma: Any, m: Any, time: Any, visits: Any, reference: Any) -> None:
-    """Read P from some rows of a table [N, S A S], factor ``I - gamma P_pi`` into ``m`` and ``time``, choose each reference."""
+@inner(types.void(TABLE, types.boolean, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, INDEX))
+def eliminate(
+    table: Any, planar: Any, rows: Any, P: Any, pi: Any, gamma: Any, m: Any, time: Any, visits: Any, reference: Any
+) -> None:
+    """Read P from some rows of a table [N, S A S], factor ``I - gamma P_pi`` into ``m`` and ``time``, choose each reference.
+
+    Where the table is in planes, [S A S, N], the instances are those from ``rows[0]`` on.
+    """
     n = time.shape[0]
     reference[:] = n - 1
     size = pi.shape[0]
     step = max(NEAR // size, 1)
     for first in range(0, n, step):  # a few states' P at a time: it is still near when their rows of the chain are formed
         stop = min(first + step, n)
-        gather(table, rows, first * size, stop * size, P)
+        if planar:
+            load(table, rows[0], first * size, stop * size, P)
+        else:
+            gather(table, rows, first * size, stop * size, P)
         chain(P, pi, gamma, first, stop, m)
     factor(m, time, lanes(1.0) - gamma)
     if rare(time):
@@ -236,3 +264,18 @@ def expect(P: Any, values: Any, q: Any) -> None:
             total += p * get(values, (j,))
             mass += p
         put(q, (i,), total / mass)
+
+
+@inner(types.void(VECTOR, VECTOR, VECTOR))
+def spread(P: Any, weights: Any, x: Any) -> None:
+    """Write ``w P`` [S], where the mass w [S A] goes, with exactly normalised rows."""
+    n = x.shape[0]
+    for j in range(n):
+        put(x, (j,), lanes(0.0))
+    for i in range(weights.shape[0]):
+        mass = lanes(0.0)
+        for j in range(n):
+            mass += get(P, (i * n + j,))
+        weight = get(weights, (i,)) / mass
+        for j in range(n):
+            put(x, (j,), get(x, (j,)) + weight * get(P, (i * n + j,)))

@@ -55,7 +55,7 @@ PANELS = (
         "mean-kl",
         "size",
         r"$E_d$ KL(old||new) [nats]",
-        ("meankl-chain", "meankl-linear", "cpo-kl12", "meankl-trpoC"),
+        ("meankl-chain", "meankl-linear-bernstein", "cpo-kl12", "meankl-trpoC"),
     ),
 )
 """What is drawn. A bound that no family of :mod:`studies.verify_figures` knows, such as one of your own, is in every panel."""

@@ -54,8 +54,8 @@ def _three_halves(gamma: float) -> float:
 
 
 def _mean_kl(gamma: float) -> float:
-    """meankl-linear's penalty in units of TRPO's C times the mean KL."""
-    return 0.25 + float(np.sqrt((1 - gamma) / (2 * gamma)))
+    """meankl-linear-bernstein's penalty in units of TRPO's C times the mean KL."""
+    return 0.25 + float(np.sqrt((1 - gamma) / gamma)) / 2
 
 
 CEILINGS: dict[str, Callable[[float], float]] = {
@@ -69,14 +69,16 @@ CEILINGS: dict[str, Callable[[float], float]] = {
     "cpo-kl12": lambda gamma: float(np.sqrt(1 - gamma)),
     "meankl-chain": lambda gamma: float(np.sqrt(gamma)),
     "meankl-chain-bh": lambda gamma: float(np.sqrt(gamma)),
+    "meankl-linear": lambda gamma: _mean_kl(gamma) / (0.25 + float(np.sqrt((1 - gamma) / (2 * gamma)))),
     "meankl-trpoC": _mean_kl,
     "meankl-trpoC/2": lambda gamma: 2 * _mean_kl(gamma),
 }
 """Upper limits of a usage at 0 < gamma < 1 that follow from another theorem; every other theorem has its own, 1.
 
 Those of max KL follow from kl-sqrt-horizon, whose proof reads the same with KL reversed, or with 1 - exp(-KL) in the place of KL.
-Those of TRPO's C with the mean KL follow from meankl-linear, those of cpo-kl12 and meankl-chain from meankl-joint, and that of
-meankl-chain-bh as meankl-joint does, by the inequality of Bretagnolle and Huber: T <= gamma sqrt(1 - exp(-E_d KL / (1-gamma))).
+Those of meankl-linear and TRPO's C with the mean KL follow from meankl-linear-bernstein, those of cpo-kl12 and meankl-chain from
+meankl-joint, and that of meankl-chain-bh as meankl-joint does, by the inequality of Bretagnolle and Huber:
+T <= gamma sqrt(1 - exp(-E_d KL / (1-gamma))).
 """
 
 

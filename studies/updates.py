@@ -91,10 +91,10 @@ UPDATES: dict[str, Update] = {
         rests_on="kl-sqrt-horizon",
     ),
     "alg1-mean": Update(
-        partial(_penalised, lambda g: g * _horizon(g) ** 2 + 2 * np.sqrt(2 * g) * _horizon(g) ** 1.5, "mean"),
+        partial(_penalised, lambda g: g * _horizon(g) ** 2 + 2 * np.sqrt(g) * _horizon(g) ** 1.5, "mean"),
         "Alg. 1, mean KL",
         "penalty",
-        rests_on="meankl-linear",
+        rests_on="meankl-linear-bernstein",
     ),
     "max-kl": Update(_region("max"), "max-KL (eq. 11)", "max_kl", sized=True),
     "mean-kl": Update(_region("mean"), "mean-KL (eq. 12)", "mean_kl", sized=True),

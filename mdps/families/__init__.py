@@ -23,6 +23,7 @@ from mdps.families.worst_case import fam_walk as fam_walk
 from mdps.families.worst_case import fork as fork
 from mdps.families.worst_case import greedy_trap as greedy_trap
 from mdps.families.worst_case import hidden_reward as hidden_reward
+from mdps.families.worst_case import ladder as ladder
 from mdps.families.worst_case import leak as leak
 from mdps.families.worst_case import shared_law as shared_law
 from mdps.families.worst_case import slow_leak as slow_leak

@@ -213,6 +213,59 @@ def fork(gamma: ArrayLike, y: ArrayLike, e: ArrayLike = 1.0) -> Pair:
     return Pair(MDP(P, R, [1, 0, 0], g), np.full_like(new, 0.5), new)
 
 
+def ladder(gamma: ArrayLike, stages: int, y: ArrayLike = 1e-2, e: ArrayLike = 1.0) -> Pair:
+    """Go on from :func:`fork`: change the policy more at every stage, in proportion to how far the visits have moved by then.
+
+    State 0 leads by its two actions to two copies of a ladder, the second with all rewards and tilts reversed. State (t, i) of a
+    ladder, 1 <= t < stages, i < t, has the rewards (e, -e) and leads by action 0 to (t + 1, i + 1), by action 1 to (t + 1, i);
+    at the last stage it stays. old is uniform. A state tells its likelihood ratio to first order,
+    new / old = 1 + l with l(1, 0) = b and l(t + 1, i + 1) = (1 + c) l, l(t + 1, i) = (1 - c) l, for new = (1 + c l, 1 - c l)/2;
+    at the last stage, c/2 in the place of c. c = sqrt(h/gamma) (1 + 1/stages), with at most 100 for the root; for two stages
+    the root in the place of c/2.
+
+    As b -> 0 with S_t the KL of visits at stage t and k_t = c^2 S_t the mean KL there, S grows by the factor 1 + c^2 and
+    gap = 2 e sum_t gamma^t sqrt(k_t S_t), which for many stages is sqrt(h/gamma)/2 of 4 e gamma/h^2 E_d KL: above 1 where
+    gamma < 1/5. With two stages it is ``fork``, half as much.
+
+    Parameters
+    ----------
+    gamma, e
+        As above; a scalar each, or arrays.
+    stages
+        At least 2; there are 1 + stages (stages - 1) states.
+    y
+        The largest tilt: new is at most (1/2 + y, 1/2 - y).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two stages, y is not in (0, 1/2] or the parameters do not broadcast.
+    """
+    if stages < 2:
+        raise ValueError(f"stages is {stages}; a ladder has at least 2")
+    g, y, scale = _parameters(gamma=gamma, y=y, e=e)
+    _within("y", y, 0, 0.5, open_below=True)
+    with np.errstate(divide="ignore"):
+        rate = np.minimum(np.sqrt((1 - g) / g), 100)
+    c, last = (rate * (1 + 1 / stages), rate * (1 + 1 / stages) / 2) if stages > 2 else (rate, rate)
+    places = [(t, i) for t in range(1, stages) for i in range(t)]
+    count = len(places)
+    number = {place: k for k, place in enumerate(places)}
+    P = np.zeros((1 + 2 * count, 2, 1 + 2 * count))
+    P[0, [0, 1], [1, 1 + count]] = 1
+    tilt = np.empty((*y.shape, count))
+    for (t, i), k in number.items():
+        tilt[..., k] = np.where(t < stages - 1, c, last) * (1 + c) ** i * (1 - c) ** (t - 1 - i)
+        for copy in (1, 1 + count):
+            for action in (0, 1):
+                P[copy + k, action, copy + number.get((t + 1, i + 1 - action), k)] = 1
+    b = y / np.maximum(1, np.abs(tilt).max(-1))
+    x = np.concatenate([b[..., None], b[..., None] * tilt, -b[..., None] * tilt], axis=-1)
+    reward = scale[..., None] * np.repeat([0.0, 1.0, 1.0], [1, count, count])
+    new = np.stack([0.5 + x, 0.5 - x], axis=-1)
+    return Pair(MDP(P, np.stack([reward, -reward], axis=-1), np.eye(1 + 2 * count)[0], g), np.full_like(new, 0.5), new)
+
+
 def hidden_reward(gamma: ArrayLike = 0.9) -> Pair:
     """Give a policy no positive advantage in any state it visits, though it is not optimal: the reward is one blind step away.
 

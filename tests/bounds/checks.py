@@ -147,6 +147,9 @@ def by_hand(claim_id):
         "meankl-chain": 2 * 1.2 * 5 * math.sqrt(0.8 * K_MEAN * 5 / 2),
         "meankl-chain-bh": 2 * 1.2 * 5 * math.sqrt(1 - math.exp(-0.8 * K_MEAN * 5)),
         "meankl-linear": 2 * (0.8 * 25 + 2 * math.sqrt(1.6) * math.sqrt(125)) * K_MEAN,
+        # g = (6/5, -1/5), so E_d g^2 = 1/3 * 36/25 + 2/3 * 1/25 = 38/75
+        "meankl-bernstein": 5 * (math.sqrt(2 * 38 / 75 * 4 * K_MEAN) + 1.2 * 4 * K_MEAN),
+        "meankl-linear-bernstein": 2 * (0.8 * 25 + 2 * math.sqrt(0.8) * math.sqrt(125)) * K_MEAN,
         "meankl-trpoC": 4 * 2 * 0.8 * 25 * K_MEAN,
         "meankl-trpoC/2": 2 * 2 * 0.8 * 25 * K_MEAN,
         "occ-tv-max": F(4, 5) * F(3, 10) / (F(1, 5) + F(4, 5) * F(3, 10)),

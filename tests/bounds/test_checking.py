@@ -29,6 +29,16 @@ def test_it_is_the_usage_of_every_claim_whatever_the_chunks_and_threads(pairing)
         np.testing.assert_array_equal(found.applies, applies)
 
 
+def test_nine_states_and_actions():
+    """As many as numpy adds up in another order where they lie side by side."""
+    mdp, old, new = pairs((20,), states=9, actions=9)
+    c = compare(mdp, old, new)
+    found = check(CATALOGUE.values(), mdp, old, new, chunk=7)
+    assert not found.errors
+    for claim in CATALOGUE.values():
+        np.testing.assert_array_equal(found[claim.id], claim.usage(c), err_msg=claim.id)
+
+
 def test_batches_of_every_shape():
     claims = ["tv-trpo", "G13", "npg-rate", "kemeny-gap", "occ-ergodic"]
     mdp, old, new = pairs((2, 3))

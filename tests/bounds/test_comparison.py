@@ -5,9 +5,9 @@ import numpy as np
 import oracle
 import pytest
 
-from bounds import CATALOGUE, compare
+from bounds import CATALOGUE, certify, compare
 from mdps import MDP, evaluate
-from mdps.families import fork, garnet
+from mdps.families import fork, garnet, ladder
 
 GAMMAS = (0.0, 0.5, 0.9, 0.99, 1 - 1e-6, 1 - 1e-10, 1 - 1e-12)
 
@@ -18,6 +18,7 @@ PENALTIES = {
     "kl-trpo-reverse": lambda x: 4 * x.eps_A * x.gamma * x.kl_reverse_max / x.h**2,
     "kl-sqrt-horizon": lambda x: 2 * x.eps_A * mp.polylog(mp.mpf(-1) / 2, x.gamma) * x.kl_max,
     "meankl-linear": lambda x: x.eps_A * (x.gamma / x.h**2 + 2 * mp.sqrt(2 * x.gamma) / x.h ** (mp.mpf(3) / 2)) * x.kl_mean,
+    "meankl-linear-bernstein": lambda x: x.eps_A * (x.gamma / x.h**2 + 2 * mp.sqrt(x.gamma / x.h**3)) * x.kl_mean,
     "cpo-tv": lambda x: 2 * x.gamma * x.eps_g * x.tv_mean / x.h**2,
     "cpo-kl21": lambda x: 2 * x.gamma * x.eps_g * mp.sqrt(x.kl_reverse_mean / 2) / x.h**2,
     "cpi-trpo": lambda x: 2 * x.eps_g * x.gamma * x.mixture / x.h**2,
@@ -83,6 +84,34 @@ def test_open_claims_fail_for_small_gamma(name, gamma):
         usage = abs(x.gap) / ((2 if name.endswith("/2") else 4) * x.eps_A * x.gamma / x.h**2 * mean)
         assert usage > 1
         assert relative(CATALOGUE[name].usage(compare(mdp, old, new)), usage) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "gamma", "stages"),
+    [("meankl-trpoC", 0.16, 8), ("meankl-trpoC", 0.18, 18), ("G6", 0.16, 8), ("meankl-trpoC/2", 0.45, 16)],
+)
+def test_open_claims_fail_further_up_a_ladder(name, gamma, stages):
+    """Certified, near 1/5 and 1/2; half as many stages do not do it there."""
+    mdp, old, new = ladder(gamma, stages, 0.1)
+    assert 1 + stages * (stages - 1) == mdp.S
+    verdict = certify(name, mdp, old, new)
+    assert verdict.outcome == "VIOLATED"
+    assert 1 < verdict.usage.lower < np.sqrt((1 - gamma) / gamma) / (1 if name.endswith("/2") else 2)
+    assert CATALOGUE[name].usage(compare(*ladder(gamma, stages // 2, 0.1))) < 1
+
+
+def test_a_ladder_of_two_stages_is_a_fork():
+    ours, theirs = compare(*ladder(0.3, 2, 0.01)), compare(*fork(0.3, 0.01))
+    for name in ("gap", "kl_mean", "tv_max", "eps_A", "eps_g"):
+        assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.3, 0.8])
+def test_bernstein_bounds_meet_the_ladder_they_were_made_for(gamma):
+    """With many stages and small tilts the gap is 2 e sum_t gamma^t sqrt(k_t S_t), which Cauchy and Schwarz bound as they do."""
+    usages = [float(CATALOGUE["meankl-bernstein"].usage(compare(*ladder(gamma, stages, 1e-4)))) for stages in (3, 8, 16)]
+    assert usages == sorted(usages)
+    assert 0.9 < usages[-1] < 1
 
 
 def test_plain_definitions():

@@ -6,6 +6,7 @@ import oracle
 import pytest
 
 from bounds import divergences
+from mdps.planes import stored, unfolded
 
 
 def exact(p, q):
@@ -64,3 +65,28 @@ def test_shift_sums_to_zero_and_reads_loose_rows():
     p, q = rng.dirichlet(np.ones(4), 50), rng.dirichlet(np.ones(4), 50)
     assert np.abs(divergences.shift(p, q).sum(-1)).max() < 1e-16
     np.testing.assert_allclose(divergences.shift(p, q * (1 + 1e-13)), q - p, atol=1e-15)
+
+
+def test_in_planes_the_same_bits():
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), (32, 5)) * (rng.random((32, 5, 4)) > 0.2) + [1e-3, 0, 0, 0]
+    q = rng.dirichlet(np.ones(4), (32, 5)) * (rng.random((32, 5, 4)) > 0.2) + [1e-3, 0, 0, 0]
+    p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
+    q[::3] = p[::3] * (1 + 1e-7 * rng.standard_normal(4))  # near
+    planar = [unfolded(np.ascontiguousarray(np.moveaxis(x, 0, -1)), (5, 4)) for x in (p, q)]
+    for function in (divergences.kl, divergences.shift, divergences.tv):
+        found, expected = function(*planar), function(p, q)
+        np.testing.assert_array_equal(found, expected)
+        assert stored(found, found.ndim - 1)
+    assert np.isinf(divergences.kl(p, q)).any()
+    assert (divergences.kl(p, q)[::3] < 1e-12).any()
+
+
+@pytest.mark.parametrize("x", [-0.5, -0.49, -0.3, -1e-3, 1e-9, 0.2, 0.3, 0.45, 0.499, 0.5, 0.51])
+def test_between_near_and_far_against_80_digits(x):
+    p = np.array([0.4, 0.6])
+    q = np.array([0.4 * (1 + x), 1 - 0.4 * (1 + x)])
+    with mp.workdps(80):
+        (a, b), (c, d) = ([mp.mpf(float(y)) / sum(map(mp.mpf, map(float, row))) for y in row] for row in (p, q))
+        expected = float(a * mp.log(a / c) + b * mp.log(b / d))
+    np.testing.assert_allclose(divergences.kl(p, q), expected, rtol=4e-15, atol=0)

@@ -6,6 +6,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bounds import tables
 from bounds.exact import exact
+from mdps.planes import stored, unfolded
 
 RNG = np.random.default_rng(0)
 SHAPES = [(4, 3), (2, 3, 5, 1), (3, 6, 9)]
@@ -24,6 +25,12 @@ BY_NUMPY = {
     "centred": (lambda p, x: tables.centred(x), lambda p, x: x - x.max(-1, keepdims=True)),
     "span of two axes": (lambda p, x: tables.span(x, 2), lambda p, x: np.ptp(x, axis=(-2, -1))),
     "span": (lambda p, x: tables.span(x), lambda p, x: np.ptp(x, axis=-1)),
+    "total": (lambda p, x: tables.total(x), lambda p, x: x.sum(-1)),
+    "total of two axes": (lambda p, x: tables.total(x, 2), lambda p, x: x.sum((-2, -1))),
+    "first_largest": (lambda p, x: tables.first_largest(np.round(x)), lambda p, x: np.round(x).argmax(-1)),
+    "one_hot": (lambda p, x: tables.one_hot(tables.first_largest(x), 9), lambda p, x: np.eye(9)[x.argmax(-1)]),
+    "stacked": (lambda p, x: tables.stacked(p, x, x[..., :1]), lambda p, x: np.stack([p, x, 0 * x + x[..., :1]], -1)),
+    "joined": (lambda p, x: tables.joined(p, x[..., :1], x), lambda p, x: np.concatenate([p, x[..., :1], x], -1)),
 }
 
 
@@ -33,6 +40,37 @@ def test_as_numpy_has_it(name, shape):
     ours, theirs = BY_NUMPY[name]
     p, x = law(shape), RNG.standard_normal(shape)
     np.testing.assert_allclose(ours(p, x), theirs(p, x), rtol=1e-14, atol=1e-15)
+
+
+def in_planes(table):
+    return unfolded(np.ascontiguousarray(np.moveaxis(table, 0, -1)).reshape(-1, len(table)), table.shape[1:])
+
+
+@pytest.mark.parametrize("name", BY_NUMPY)
+@pytest.mark.parametrize("shape", [(32, 5, 3), (16, 1, 4), (48, 9, 11)], ids=str)
+def test_in_planes_the_same_bits(name, shape):
+    ours, _ = BY_NUMPY[name]
+    p, x = law(shape), RNG.standard_normal(shape)
+    plain, planar = ours(p, x), ours(in_planes(p), in_planes(x))
+    np.testing.assert_array_equal(planar, plain)
+    assert stored(planar, planar.ndim - 1)
+
+
+@pytest.mark.parametrize("shape", [(20, 4), (3, 5, 7), (32, 5), (1,)], ids=str)
+def test_solved(shape):
+    n = shape[-1]
+    system = np.eye(n) - 0.99 * law((*shape, n))
+    right = RNG.standard_normal((*shape, 2))
+    np.testing.assert_allclose(tables.solved(system, right), np.linalg.solve(system, right), rtol=1e-11, atol=1e-11)
+    if n == 4:
+        exactly = tables.solved(exact(system[0]), exact(right[0]))
+        np.testing.assert_allclose(
+            tables.solved(system, right)[0].ravel(), [float(x.p) / float(x.q) for x in exactly.entries.flat]
+        )
+    if shape[0] % 16 == 0:
+        planar = tables.solved(in_planes(system), in_planes(right))
+        np.testing.assert_array_equal(planar, tables.solved(system, right))
+        assert planar.strides[0] == planar.itemsize
 
 
 def by_pairs(rows, distance):
@@ -53,6 +91,7 @@ def test_connected_as_scipy_has_it():
     expected = [connected_components(matrix, connection="strong")[0] == 1 for matrix in edges]
     assert 0.1 < np.mean(expected) < 0.9
     np.testing.assert_array_equal(tables.connected(edges), expected)
+    np.testing.assert_array_equal(tables.connected(in_planes(edges[:288])), expected[:288])
     assert tables.connected(np.zeros((1, 1), dtype=bool))
 
 

@@ -118,6 +118,12 @@ def test_distributions_are_copied_and_normalised():
     np.testing.assert_array_equal(copy, [given[0] / given[0].sum(), given[1]])
 
 
+@pytest.mark.parametrize("size", [5, 50, 500])
+def test_rows_that_sum_to_one_are_left_alone(size):
+    given = np.random.default_rng(0).dirichlet(np.ones(size), 500)
+    np.testing.assert_array_equal(distributions(given, 1e-8), given)
+
+
 def _in_a_child(mdp, pi, eta):
     np.testing.assert_array_equal(evaluate(mdp, pi).eta, eta)
 

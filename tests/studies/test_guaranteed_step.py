@@ -53,6 +53,7 @@ HORIZONS = {  # penalty = H(gamma) KL, for max|A| = 1
     "kl-three-halves": lambda g: 2 * mpmath.sqrt(g) / (1 - g) ** 1.5,
     "kl-sqrt-horizon": lambda g: 2 * mpmath.polylog(-0.5, g),
     "meankl-linear": lambda g: g / (1 - g) ** 2 + 2 * mpmath.sqrt(2 * g) / (1 - g) ** 1.5,
+    "meankl-linear-bernstein": lambda g: g / (1 - g) ** 2 + 2 * mpmath.sqrt(g) / (1 - g) ** 1.5,
 }
 
 
