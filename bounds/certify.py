@@ -4,7 +4,7 @@ A verdict speaks of the process whose rows are the exact normalisations of the f
 the floats they are. It rests on enclosures of the two sides of ``lhs <= rhs``: the claim holds if the upper end of the left is
 at most the lower end of the right, it is violated if the lower end of the left lies above the upper end of the right, and
 between the two it is undecided. The same claim functions run on all numbers. Floats with rigorous radii are asked first, whole
-batches at once (:mod:`bounds.enclosure`), then balls of rising precision and rationals, one instance after another
+batches at once (:mod:`bounds.enclosed_comparison`), then balls of rising precision and rationals, one instance after another
 (:mod:`bounds.exact`).
 """
 
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from flint import arb, fmpq
@@ -24,7 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bounds.catalogue import CATALOGUE, Claim
 from bounds.comparison import Comparison, compare
-from bounds.enclosure import enclose
+from bounds.enclosed_comparison import enclose
+from bounds.enclosure import choices
 from bounds.exact import Exact, Undecided, exact, precision
 from mdps.evaluate import evaluate
 from mdps.mdp import MDP, Array, as_policy
@@ -34,6 +37,9 @@ FIRST_BITS = 128
 
 MAX_BITS = 2048
 """Precision at which the search for a verdict ends: what overlaps there is in all likelihood equal."""
+
+CHUNK = 4000
+"""Instances that floats decide at a time."""
 
 
 class Outcome(StrEnum):
@@ -153,7 +159,12 @@ class Verdicts:
 
 
 def certify_batch(
-    claims: Iterable[Claim | str], c: Comparison, *, exact: int | Sequence[int] = 0, max_bits: int = MAX_BITS
+    claims: Iterable[Claim | str],
+    c: Comparison,
+    *,
+    exact: int | Sequence[int] = 0,
+    max_bits: int = MAX_BITS,
+    threads: int | None = None,
 ) -> list[Verdicts]:
     """Decide claims on every instance of a batch in floats, and some of what that leaves open in exact numbers.
 
@@ -170,24 +181,24 @@ def certify_batch(
         times as dear as floats: those that may be nearest to a violation first.
     max_bits
         As in :func:`certify`.
+    threads
+        How many chunks of :data:`CHUNK` instances floats decide at once; None for one a core.
 
     Raises
     ------
     ValueError
-        If a claim is unknown or ``exact`` is negative.
+        If a claim is unknown, ``exact`` is negative or ``threads`` is less than 1.
     """
     found = [find(claim) for claim in claims]
     budgets = [exact] * len(found) if isinstance(exact, int) else list(exact)
     if min(budgets, default=0) < 0:
         raise ValueError(f"exact is {exact}; give the number of instances to decide in exact numbers, or 0")
-    enclosed = enclose(c)
     verdicts, asked = [], defaultdict(list)
-    for k, (claim, budget) in enumerate(zip(found, budgets, strict=True)):
-        holds, violated, (least, most), error = _float_outcomes(claim, enclosed)
-        verdicts.append(Verdicts(claim.id, holds, violated, least, np.zeros(c.batch, dtype=bool), error))
+    for k, (claim, budget, known) in enumerate(zip(found, budgets, _by_chunks(found, c, threads), strict=True)):
+        verdicts.append(Verdicts(claim.id, known.holds, known.violated, known.least, np.zeros(c.batch, dtype=bool), known.error))
         left = np.flatnonzero(verdicts[-1].undecided)
-        order = np.argsort(-most.ravel()[left], kind="stable")
-        for i in left[order][: 0 if error else budget]:
+        order = np.argsort(-known.most.ravel()[left], kind="stable")
+        for i in left[order][: 0 if known.error else budget]:
             asked[int(i)].append(k)
     for i, wanted in sorted(asked.items()):
         where = np.unravel_index(i, c.batch)
@@ -215,20 +226,54 @@ def _each(claims: list[Claim], mdp: MDP, old: Array, new: Array, max_bits: int) 
         return [answer for claim in claims for answer in _each([claim], mdp, old, new, max_bits)]
 
 
-def _float_outcomes(claim: Claim, enclosed: Comparison) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[Array, Array], str]:
-    """Where a claim certainly holds and where it is certainly violated [*B], the ends of its usage [*B], and what is wrong."""
+class _Known(NamedTuple):
+    """What floats know of a claim on a batch."""
+
+    holds: NDArray[np.bool_]  # [*B]
+    violated: NDArray[np.bool_]  # [*B]
+    least: Array  # [*B] lower end of the usage
+    most: Array  # [*B] its upper end
+    error: str  # what is wrong with the claim; empty where nothing is
+
+
+def _by_chunks(claims: list[Claim], c: Comparison, threads: int | None) -> list[_Known]:
+    """What floats know of each claim, a chunk of the batch at a time."""
+    workers, pairs = (os.cpu_count() or 1) if threads is None else threads, math.prod(c.batch)
+    if workers < 1:
+        raise ValueError(f"threads is {workers}; give at least 1")
+    if pairs <= CHUNK:
+        enclosed = enclose(c)
+        return [_float_outcomes(claim, enclosed) for claim in claims]
+
+    def part(start: int) -> list[_Known]:
+        enclosed = enclose(c[np.unravel_index(np.arange(start, min(start + CHUNK, pairs)), c.batch)])
+        return [_float_outcomes(claim, enclosed) for claim in claims]
+
+    with ThreadPoolExecutor(workers) as pool:
+        parts = list(pool.map(part, range(0, pairs, CHUNK)))
+    joined = []
+    for each in zip(*parts, strict=True):
+        holds, violated, least, most = (np.concatenate([known[k] for known in each]).reshape(c.batch) for k in range(4))
+        joined.append(_Known(holds, violated, least, most, next((known.error for known in each if known.error), "")))
+    return joined
+
+
+def _float_outcomes(claim: Claim, enclosed: Comparison) -> _Known:
+    """Where a claim certainly holds and where it is certainly violated."""
     shape, error = enclosed.batch, ""
     try:
         sides = _float_sides(claim, enclosed)
     except Exception as failure:
         sides, error = None, f"{type(failure).__name__}: {failure}"
     if sides is None:
-        return np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool), (np.zeros(shape), np.zeros(shape)), error
-    (left, left_most), (right, right_most) = ends = [_float_bounds(side) for side in sides]
+        nowhere, nothing = np.zeros(shape, dtype=bool), np.zeros(shape)
+        return _Known(nowhere, nowhere.copy(), nothing, nothing.copy(), error)
+    lhs, rhs, known = sides
+    (left, left_most), (right, right_most) = ends = [_float_bounds(side) for side in (lhs, rhs)]
     further = tuple(range(len(shape), left.ndim))
-    holds, violated = (left_most <= right).all(further), (left > right_most).any(further)
-    usage = [np.array(end.max(further)) for end in _float_usage(*ends[0], *ends[1])]
-    return np.array(holds), np.array(violated), (usage[0], usage[1]), ""
+    holds, violated = (left_most <= right).all(further) & known, (left > right_most).any(further) & known
+    least, most = (np.where(known, end.max(further), 0.0) for end in _float_usage(*ends[0], *ends[1]))
+    return _Known(np.array(holds), np.array(violated), least, most, "")
 
 
 def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array) -> tuple[Array, Array]:
@@ -239,12 +284,27 @@ def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array)
     return least, most
 
 
-def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any] | None:
-    """The sides of a claim on enclosures; None where floats cannot tell: a choice between ties, complex numbers."""
+def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any, NDArray[np.bool_]] | None:
+    """The sides of a claim on enclosures, and of which instances they speak [*B]; None where floats cannot tell of any.
+
+    They cannot where a claim chooses between what may be equal, or computes with complex numbers.
+    """
+    kept = set(enclosed.shared)
     try:
-        return claim.sides(enclosed)
-    except (ArithmeticError, TypeError):
+        with choices() as unsure:
+            sides = claim.sides(enclosed)
+    except (ArithmeticError, TypeError, np.linalg.LinAlgError):
         return None
+    known = np.ones(enclosed.batch, dtype=bool)
+    if unsure:
+        for function in set(enclosed.shared) - kept:  # another claim has to see that its answer rests on a choice
+            del enclosed.shared[function]
+        batch = len(enclosed.batch)
+        if any(where.shape[:batch] != enclosed.batch for where in unsure):
+            return None
+        for where in unsure:
+            known &= ~where.any(tuple(range(batch, where.ndim)))
+    return *sides, known
 
 
 def _float_bounds(side: Any) -> tuple[Array, Array]:
@@ -255,9 +315,9 @@ def _by_floats(claim: Claim, enclosed: Comparison) -> Verdict:
     """The verdict of enclosures on a single instance."""
     unknown = Interval(0.0, math.inf)
     sides = _float_sides(claim, enclosed)
-    if sides is None:
+    if sides is None or not sides[2].all():
         return Verdict(claim.id, Outcome.UNDECIDED, unknown, unknown, unknown, "float", 0, "floats cannot tell")
-    (left, left_most), (right, right_most) = ends = [[end.ravel() for end in _float_bounds(side)] for side in sides]
+    (left, left_most), (right, right_most) = ends = [[end.ravel() for end in _float_bounds(side)] for side in sides[:2]]
     least, most = _float_usage(*ends[0], *ends[1])
     violated, holds = bool((left > right_most).any()), bool((left_most <= right).all())
     outcome = Outcome.VIOLATED if violated else Outcome.HOLDS if holds else Outcome.UNDECIDED

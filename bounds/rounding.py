@@ -117,7 +117,9 @@ def product(a, ra, b, rb):
 
 @inner("UniTuple(f8,2)(f8,f8,f8,f8)")
 def quotient(a, ra, b, rb):
-    """Quotient of two pairs: ``|x/y - a/b| <= (ra + |a/b| rb) / (|b| - rb)``."""
+    """Quotient of two pairs: ``|x/y - a/b| <= (ra + |a/b| rb) / (|b| - rb)``; infinite where the divisor is exactly zero."""
+    if b == 0.0 and rb == 0.0 and ra < abs(a) and ra < np.inf:
+        return np.copysign(np.inf, a), 0.0
     if not rb < abs(b) or not ra < np.inf:
         return 0.0, np.inf
     q = a / b
@@ -196,15 +198,18 @@ def square_root(a, ra, m, r):
 
 @kernel(SINGLE, UNARY)
 def exponential(a, ra, m, r):
-    """Elementwise exponential: ``|e^x - e^a| <= e^a (e^r - 1)``."""
+    """Elementwise exponential: ``|e^x - e^a| <= e^a (e^r - 1)``, or from end to end where r is no small number."""
     for i in range(a.shape[0]):
-        m[i] = np.exp(a[i])
         if ra[i] == 0.0 and (a[i] == 0.0 or abs(a[i]) == np.inf):
-            r[i] = 0.0
+            m[i], r[i] = np.exp(a[i]), 0.0
+        elif ra[i] < 0.01:
+            value = np.exp(a[i])
+            m[i], r[i] = known(value, (LIBRARY * value + (1 + 2 * LIBRARY) * value * np.expm1(ra[i])) * GROW + TINY)
         else:
-            m[i], r[i] = known(m[i], (LIBRARY * m[i] + (1 + 2 * LIBRARY) * m[i] * np.expm1(ra[i])) * GROW + TINY)
-            if m[i] == np.inf:
-                m[i], r[i] = 0.0, np.inf
+            low, high = np.exp(below(a[i], ra[i])) * (1 - 2 * LIBRARY), np.exp(above(a[i], ra[i])) * (1 + 2 * LIBRARY) + TINY
+            m[i], r[i] = between(max(low - TINY, 0.0), high) if high < np.inf else (0.0, np.inf)
+        if m[i] == np.inf and a[i] < np.inf:
+            m[i], r[i] = 0.0, np.inf
 
 
 @kernel(SINGLE, UNARY)
@@ -360,3 +365,46 @@ def span(a, ra, m, r):
         m[0], r[0] = 0.0, 0.0
     else:
         m[0], r[0] = nonnegative(*plus(top, up, -bottom, down))
+
+
+@kernel(SINGLE, UNARY)
+def shares(w, rw, m, r):
+    """``w / sum w`` of nonnegative numbers along an axis; unknown if one of them may be negative.
+
+    The plain quotient while radii are small. Else ``w_i / (w_i + rest)`` lies between what the ends of w_i and of the rest give,
+    each of which costs n+2 roundings, and between 0 and 1.
+    """
+    n = w.shape[0]
+    s, rs, most = 0.0, 0.0, 0.0
+    for i in range(n):
+        s, rs = plus(s, rs, w[i], rw[i])
+        most = max(most, w[i] + rw[i])
+    certain = most < np.inf and most > TINY * 2.0**60
+    for i in range(n):
+        certain &= rw[i] <= w[i]
+    for i in range(n):
+        m[i], r[i] = quotient(w[i], rw[i], s, rs) if certain else (0.0, np.inf)
+        if r[i] <= 2.0**-20 * m[i] or not certain:
+            continue
+        bottom, top, least, largest = w[i] - rw[i], w[i] + rw[i], 0.0, 0.0
+        for j in range(n):
+            if j != i:
+                least, largest = least + (w[j] - rw[j]), largest + (w[j] + rw[j])
+        slack = 2 * (n + 4) * U
+        low = max(bottom / (bottom + largest) * (1 - slack) - TINY, 0.0) if bottom > 0.0 else 0.0
+        high = 1.0
+        if top > TINY * 2.0**60:
+            high = min(top / (top + least) * (1 + slack) + TINY, 1.0)
+        elif least > 0.0:
+            high = min(TINY * 2.0**61 / least, 1.0)
+        if not 2 * r[i] <= high - low:
+            m[i], r[i] = between(low, high)
+
+
+@kernel("void(f8[:],f8[:],f8[:],f8[:],f8[:],f8[:])", BINARY)
+def confine(a, ra, low, high, m, r):
+    """Numbers that are known to lie in [low, high] too."""
+    for i in range(a.shape[0]):
+        m[i], r[i] = a[i], ra[i]
+        if ra[i] > 0.5 * (high[i] - low[i]):
+            m[i], r[i] = between(max(low[i], below(a[i], ra[i])), min(high[i], above(a[i], ra[i])))

@@ -1,0 +1,222 @@
+"""A comparison on enclosures: of the process and the policies whose rows are the exact normalisation of float tables.
+
+The float tables are read as their exact row-normalisation: a :class:`bounds.enclosed_laws.Law` remembers the table it normalises,
+because the kernels that normalise by themselves lose less on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from bounds import enclosed_elimination, enclosed_evaluation, enclosed_solves, rounding
+from bounds import enclosed_kernels as kernels
+from bounds.comparison import Comparison
+from bounds.enclosed_elimination import Table
+from bounds.enclosed_functions import ARRAYWISE, ELEMENTWISE
+from bounds.enclosed_laws import Advantages, Distributions, Law, Visits
+from bounds.enclosure import FUNCTIONS, UFUNCS, Enclosure, pair
+from bounds.optimum import optimal_values
+from bounds.sharper import sqrt_horizon
+from mdps.elimination import backup, eliminate
+from mdps.evaluate import Evaluation
+from mdps.mdp import MDP, Array
+from mdps.numbers import Numbers
+
+
+def enclose(c: Comparison) -> Comparison:
+    """The same comparison on enclosures: of the MDP and the policies whose rows are the exact normalisation of c's tables.
+
+    Every quantity and every side of a claim computed from it contains the true number. Where a premise is undecided a
+    side contains zero besides.
+    """
+    mdp = MDP(Law(c.mdp.P), Enclosure(c.mdp.R), Law(c.mdp.rho0), Enclosure(c.mdp.gamma))
+    old, new = (_evaluated(mdp, c.mdp, e.pi) for e in (c.old, c.new))
+    same = (c.gamma == 0) | (c.old.pi == c.new.pi).all((-2, -1))
+    enclosed = Comparison(old, replace(new, d=_visits(new.d, old.d, same)))
+    enclosed.__dict__["shared"] = _Answers(c, enclosed)
+    return enclosed
+
+
+def _visits(d: Any, other: Any, where: Any) -> Any:
+    return Visits(d.mid, d.rad, other, where)
+
+
+def _evaluated(mdp: MDP, floats: MDP, pi: Array) -> Evaluation:
+    """The evaluation of a float table, in one kernel."""
+    law: Any = Law(pi)
+    resolvent = eliminate(mdp.P, law, mdp.gamma)
+    factors: Any = resolvent.factors
+    with np.errstate(all="ignore"):
+        V, Q, A, rho, d, eta = enclosed_evaluation.evaluate(floats, pi, factors.known)
+    tables: dict[str, Any] = {"V": Enclosure(*V), "Q": Enclosure(*Q), "A": Advantages(*A, floats)}
+    tables |= {"rho": Enclosure(*rho), "d": Distributions(*d), "eta": Enclosure(*eta)}
+    return Evaluation(mdp=mdp, pi=law, resolvent=resolvent, **tables)
+
+
+class _Answers(dict[Any, Any]):
+    """``Comparison.shared``, with what enclosures answer in their own way: each found when it is first asked for."""
+
+    def __init__(self, floats: Comparison, enclosed: Comparison) -> None:
+        super().__init__()
+        self.pair = floats, enclosed
+
+    def __contains__(self, function: object) -> bool:
+        return super().__contains__(function) or function in _ANSWERS
+
+    def __missing__(self, function: Any) -> Any:
+        self[function] = answer = _ANSWERS[function](*self.pair)
+        return answer
+
+
+def _optimal_values(c: Comparison, enclosed: Comparison) -> Enclosure:
+    """``V*`` [*B,S] between the values V of a policy that is greedy to them in floats, and V + max (A, 0)/(1-gamma).
+
+    ``V* - V = (I - gamma P*)^-1 E_{a~pi*} A`` for an optimal pi* (performance difference), and the rows of the resolvent sum to
+    1/(1-gamma). So which policy it is needs not be decided: where its advantages are at most zero, V is V*.
+    """
+    V, horizon = optimal_values(c), cast(Enclosure, enclosed.horizon)
+    Q = backup(c.mdp.P, c.mdp.R, c.gamma, V - V.mean(-1, keepdims=True))
+    best: Any = _evaluated(enclosed.mdp, c.mdp, np.eye(c.mdp.A)[Q.argmax(-1)])
+    above: Enclosure = np.maximum(best.A.max((-2, -1)), 0.0) * horizon
+    half = 0.5 * above.bounds()[1][..., None]
+    return cast(Enclosure, best.V + Enclosure(half, half))
+
+
+_ANSWERS: dict[Any, Callable[[Comparison, Comparison], Any]] = {optimal_values.__wrapped__: _optimal_values}  # type: ignore[attr-defined]
+
+
+class Factors(Numbers):
+    """A factored resolvent [*B,S,S] and what its solves are known to; it answers the kernels it is handed to."""
+
+    __slots__ = ("known",)
+
+    def __init__(self, known: enclosed_elimination.Factors) -> None:
+        self.known = known
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the factors."""
+        return self.known.high.shape
+
+    def either(self, other: Any) -> Any:
+        """Factors are no numbers to choose from."""
+        raise TypeError("either takes enclosures of numbers, not the factors of a resolvent")
+
+    def near(self) -> Any:
+        """Nor to be near to."""
+        raise TypeError("near takes enclosures of numbers, not the factors of a resolvent")
+
+    def bounds(self) -> Any:
+        """Nor with ends."""
+        raise TypeError("bounds are those of enclosures of numbers, not of the factors of a resolvent")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs or ufunc.__name__ not in UFUNCS:
+            return NotImplemented
+        with np.errstate(all="ignore"):
+            return UFUNCS[ufunc.__name__](*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function is not np.broadcast_to:
+            return NotImplemented
+        return Factors(self.known.broadcast(tuple(args[1])[:-2]))
+
+
+def _table(x: Any) -> Table:
+    """Probabilities as the kernels read them; plain floats are normalised by them as a :class:`Law` is."""
+    if isinstance(x, Law):
+        return Table(x.table, np.broadcast_to(0.0, x.shape), True)
+    if isinstance(x, Enclosure):
+        return Table(x.mid, x.rad, False)
+    return Table(np.asarray(x, dtype=float), np.broadcast_to(0.0, np.shape(x)), True)
+
+
+def _exact(x: Any, name: str) -> Any:
+    if isinstance(x, Enclosure):
+        if np.any(x.rad):
+            raise TypeError(f"{name} has a radius; the elimination takes exact floats here")
+        return x.mid
+    return x
+
+
+def _wide(x: Any) -> tuple[Array, Array]:
+    """A right-hand side with its radius in the shape that a kernel wants."""
+    m, r = pair(x)
+    m = np.asarray(m, dtype=float)
+    return m, r if isinstance(x, Enclosure) else np.broadcast_to(0.0, m.shape)
+
+
+def _eliminate(P: Any, pi: Any, gamma: Any) -> tuple[Factors, Array, Array]:
+    known = enclosed_elimination.eliminate(_table(P), _table(pi), _exact(gamma, "gamma"))
+    return Factors(known), known.time, known.reference
+
+
+def _values(factors: Factors, reference: Array, reward: Any) -> Enclosure:
+    return Enclosure(*enclosed_solves.values(factors.known, *_wide(reward)))
+
+
+def _occupancy(factors: Factors, reference: Array, start: Any) -> Enclosure:
+    return Enclosure(*enclosed_solves.occupancy(factors.known, *_wide(start)))
+
+
+def _relative_values(factors: Factors, time: Array, reference: Array, reward: Any, sign: float) -> tuple[Enclosure, Enclosure]:
+    h, r, level, share = enclosed_solves.relative_values(factors.known, *_wide(reward), sign)
+    return Enclosure(h, r), Enclosure(level, share)
+
+
+def _flow(factors: Factors, time: Array, reference: Array, source: Any, sign: float) -> Enclosure:
+    return Enclosure(*enclosed_solves.flow(factors.known, *_wide(source), sign))
+
+
+def _backup(P: Any, R: Any, gamma: Any, values: Any) -> Enclosure:
+    p, rp, _ = _table(P)
+    return Enclosure(*kernels.backup(p, rp, *_wide(R), _exact(gamma, "gamma"), *_wide(values)))
+
+
+def _forward(P: Any, weights: Any) -> Enclosure:
+    p, rp, _ = _table(P)
+    return Enclosure(*kernels.forward(p, rp, *_wide(weights)))
+
+
+def _shift(old: Any, new: Any) -> Enclosure:
+    p, q = _table(old), _table(new)
+    if p.raw and q.raw:
+        return Enclosure(*kernels.shift(p.mid, q.mid))
+    return Enclosure(*rounding.subtract(*_wide(new), *_wide(old)))
+
+
+def _kl(p: Any, q: Any) -> Enclosure:
+    first, second = _table(p), _table(q)
+    raw = first.raw and second.raw
+    if not raw:
+        first, second = (Table(*pair(x if isinstance(x, Enclosure) else Law(x)), False) for x in (p, q))
+    m, r = kernels.kl(first.mid, first.rad, second.mid, second.rad, float(raw))
+    if isinstance(q, Visits) and q.other is p:
+        m, r = np.where(q.where, 0.0, m), np.where(q.where, 0.0, r)
+    return Enclosure(m, r)
+
+
+def _sqrt_horizon_(gamma: Any) -> Enclosure:
+    value = sqrt_horizon(_exact(gamma, "gamma"))
+    return Enclosure(value, 256 * rounding.U * value)
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "_eliminate": _eliminate,
+    "_values": _values,
+    "_occupancy": _occupancy,
+    "_relative_values": _relative_values,
+    "_flow": _flow,
+    "_backup": _backup,
+    "_forward": _forward,
+    "_shift": _shift,
+    "_kl": _kl,
+    "_sqrt_horizon": _sqrt_horizon_,
+}
+
+UFUNCS.update(ELEMENTWISE | KERNELS)
+FUNCTIONS.update(ARRAYWISE)

@@ -1,0 +1,227 @@
+"""What enclosures answer to numpy's functions: filed by :mod:`bounds.enclosed_comparison`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+
+from bounds import rounding
+from bounds.enclosed_laws import Advantages, Distributions, Weighted
+from bounds.enclosure import Axis, Enclosure, Top, Total, apply, pair, reduced
+from bounds.maybe import Maybe
+from mdps.mdp import Array
+
+
+def _elementwise(operation: Any) -> Callable[..., Enclosure]:
+    def answer(*inputs: Any) -> Enclosure:
+        return Enclosure(*apply(operation, *(part for x in inputs for part in pair(x))))
+
+    return answer
+
+
+_multiplied, _divided, _subtracted, _larger = (
+    _elementwise(x) for x in (rounding.multiply, rounding.divide, rounding.subtract, rounding.maximum)
+)
+
+
+def _multiply(x: Any, y: Any) -> Enclosure:
+    product = _multiplied(x, y)
+    weights, values = (x, y) if isinstance(x, Distributions) else (y, x)
+    if isinstance(weights, Distributions) and isinstance(values, Enclosure) and weights.shape[-1] == product.shape[-1]:
+        return Weighted(product.mid, product.rad, values)
+    return product
+
+
+def _divide(x: Any, y: Any) -> Enclosure:
+    if isinstance(y, Total) and y.parts is x:
+        return Distributions(*rounding.shares(x.mid, x.rad))
+    return x if isinstance(x, Enclosure) and _is_one(y) and np.broadcast_shapes(x.shape, y.shape) == x.shape else _divided(x, y)
+
+
+def _is_one(x: Any) -> bool:
+    return isinstance(x, Enclosure) and bool((x.mid == 1.0).all()) and not x.rad.any()
+
+
+def _maximum(x: Any, y: Any) -> Enclosure:
+    if isinstance(x, Distributions) and isinstance(y, float) and y == 0.0:
+        return x  # which is not negative
+    return _larger(x, y)
+
+
+def _subtract(x: Any, y: Any) -> Enclosure:
+    difference = _subtracted(x, y)
+    return cast(Enclosure, np.minimum(difference, 0.0)) if isinstance(y, Top) and y.parts is x else difference
+
+
+def _decision(operation: Any, *, swap: bool = False, negate: bool = False) -> Callable[[Any, Any], Maybe]:
+    def decide(x: Any, y: Any) -> Maybe:
+        x, y = (y, x) if swap else (x, y)
+        possibly, certainly = apply(operation, *pair(x), *pair(y))
+        return ~Maybe(possibly, certainly) if negate else Maybe(possibly, certainly)
+
+    return decide
+
+
+def _power(base: Any, exponent: Any) -> Enclosure:
+    if isinstance(exponent, Enclosure):
+        raise TypeError("an enclosure can only be raised to an exact power")
+    return Enclosure(*apply(rounding.power, *pair(base), exponent))
+
+
+def _matmul(x: Any, y: Any) -> Enclosure:
+    if np.ndim(x) < 2 or np.ndim(y) < 2:
+        raise TypeError("a matrix product of enclosures needs two axes on either side; write (x * y).sum(-1)")
+    return _multilinear(np.matmul, np.shape(x)[-1], x, y)
+
+
+def _einsum(subscripts: str, *operands: Any) -> Enclosure:
+    inputs, output = subscripts.split("->")
+    sizes = {
+        label: size
+        for part, x in zip(inputs.split(","), operands, strict=True)
+        for label, size in zip(part.replace("...", "")[::-1], np.shape(x)[::-1], strict=False)
+    }
+    terms = math.prod(size for label, size in sizes.items() if label not in output)
+    return _multilinear(lambda *tables: np.einsum(subscripts, *tables), terms, *operands)
+
+
+def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> Enclosure:
+    """A sum of products, linear in each operand: it moves by at most what it gains when every factor is as large as it can be.
+
+    A term costs as many roundings as it has factors and as there are terms, in each of the three sums taken here.
+    """
+    pairs = [(np.asarray(m, dtype=float), r) for m, r in map(pair, operands)]
+    mid = contract(*(m for m, _ in pairs))
+    size = contract(*(np.abs(m) for m, _ in pairs)) if any((m < 0).any() for m, _ in pairs) else mid
+    whole = contract(*(np.abs(m) + r for m, r in pairs)) if any(np.any(r) for _, r in pairs) else size
+    rad = whole - size + 4 * (terms + len(pairs) + 1) * rounding.U * whole
+    rad = rad * rounding.GROW + terms * rounding.TINY * (whole > 0)
+    known = (rad < np.inf) & np.isfinite(mid)
+    return Enclosure(np.where(known, mid, 0.0), np.where(known, rad, np.inf))
+
+
+def _solved(system: Any, right: Any) -> Enclosure:
+    """``system^-1 right`` for [*B,n,n] and [*B,n,k], by an inverse C in floats and the residual of its answer x.
+
+    With ``E = I - C system`` and ``e = ||E||_inf < 1`` the error is ``(I - E)^-1 C residual``, so no entry of a column is off by
+    more than ``|C residual| + e/(1-e) max |C residual|`` (Rump 2010, sec. 10).
+    """
+    inverse = np.linalg.inv(pair(system)[0])
+    x = inverse @ pair(right)[0]
+    left = np.eye(x.shape[-2]) - Enclosure(inverse) @ system
+    off = (np.abs(left.mid) + left.rad).sum(-1).max(-1)[..., None, None] * rounding.GROW
+    step = Enclosure(inverse) @ (right - system @ Enclosure(x))
+    size = np.abs(step.mid) + step.rad
+    rad = np.where(off < 0.5, size + off / (1 - off) * size.max(-2, keepdims=True), np.inf) * rounding.GROW
+    known = (rad < np.inf) & np.isfinite(x)
+    return Enclosure(np.where(known, x, 0.0), np.where(known, rad, np.inf))
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    if isinstance(condition, Maybe) and condition.open.any():
+        with np.errstate(all="ignore"):
+            return Enclosure(*apply(rounding.select, condition.possibly, condition.certainly, *pair(x), *pair(y)))
+    condition = condition.certainly if isinstance(condition, Maybe) else condition
+    if not isinstance(x, Enclosure) and not isinstance(y, Enclosure):
+        return np.where(condition, x, y)
+    (a, ra), (b, rb) = pair(x), pair(y)
+    return Enclosure(np.where(condition, a, b), np.where(condition, ra, rb))
+
+
+def _joined(join: Any) -> Callable[..., Enclosure]:
+    def answer(parts: Any, axis: int = 0) -> Enclosure:
+        pairs = [pair(x) if isinstance(x, Enclosure) else (x, np.zeros(np.shape(x))) for x in parts]
+        return Enclosure(join([m for m, _ in pairs], axis), join([r for _, r in pairs], axis))
+
+    return answer
+
+
+def _broadcast_to(x: Any, shape: Any) -> Any:
+    if isinstance(x, Maybe):
+        return Maybe(np.broadcast_to(x.possibly, shape), np.broadcast_to(x.certainly, shape))
+    return x.broadcast(shape)
+
+
+def _broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    shape = np.broadcast_shapes(*(np.shape(x) for x in arrays))
+    return tuple(np.broadcast_to(x, shape) for x in arrays)
+
+
+def _ptp(x: Enclosure, axis: Axis = None, keepdims: bool = False) -> Enclosure:
+    return reduced(rounding.span, x, axis, keepdims)
+
+
+def _finite(x: Enclosure) -> Maybe:
+    known = x.rad < np.inf
+    return Maybe(np.isfinite(x.mid) | ~known, np.isfinite(x.mid) & known)
+
+
+def _infinite(x: Enclosure) -> Maybe:
+    return Maybe(np.isinf(x.mid) | (x.rad == np.inf), np.isinf(x.mid))
+
+
+def _moveaxis(x: Enclosure, source: Any, destination: Any) -> Enclosure:
+    return Enclosure(np.moveaxis(x.mid, source, destination), np.moveaxis(x.rad, source, destination))
+
+
+def _take_along_axis(x: Enclosure, indices: Any, axis: int) -> Enclosure:
+    return Enclosure(np.take_along_axis(x.mid, indices, axis), np.take_along_axis(x.rad, indices, axis))
+
+
+ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "add": _elementwise(rounding.add),
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "maximum": _maximum,
+    "minimum": lambda x, y: -np.maximum(-x, -y),
+    "negative": lambda x: Advantages(-x.mid, x.rad, x.process) if isinstance(x, Advantages) else Enclosure(-x.mid, x.rad),
+    "positive": lambda x: x,
+    "absolute": _elementwise(rounding.absolute),
+    "sqrt": _elementwise(rounding.square_root),
+    "square": lambda x: _power(x, 2),
+    "exp": _elementwise(rounding.exponential),
+    "expm1": _elementwise(rounding.exponential_less_one),
+    "log": _elementwise(rounding.logarithm),
+    "log1p": _elementwise(rounding.logarithm_of_one_more),
+    "power": _power,
+    "matmul": _matmul,
+    "less": _decision(rounding.less),
+    "less_equal": _decision(rounding.less_equal),
+    "greater": _decision(rounding.less, swap=True),
+    "greater_equal": _decision(rounding.less_equal, swap=True),
+    "equal": _decision(rounding.equal),
+    "not_equal": _decision(rounding.equal, negate=True),
+    "isnan": lambda x: np.zeros(x.shape, dtype=bool),
+    "isfinite": _finite,
+    "isinf": _infinite,
+}
+
+ARRAYWISE: dict[Any, Callable[..., Any]] = {
+    np.where: _where,
+    np.broadcast_to: _broadcast_to,
+    np.broadcast_arrays: _broadcast_arrays,
+    np.shape: lambda x: x.shape,
+    np.ndim: lambda x: x.ndim,
+    np.size: lambda x: x.size,
+    np.stack: _joined(np.stack),
+    np.concatenate: _joined(np.concatenate),
+    np.zeros_like: lambda x: Enclosure(np.zeros(x.shape)),
+    np.ones_like: lambda x: Enclosure(np.ones(x.shape)),
+    np.sum: lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
+    np.max: lambda x, axis=None, keepdims=False: x.max(axis, keepdims),
+    np.min: lambda x, axis=None, keepdims=False: x.min(axis, keepdims),
+    np.mean: lambda x, axis=None, keepdims=False: x.mean(axis, keepdims),
+    np.all: lambda x, axis=None, keepdims=False: x.all(axis, keepdims),
+    np.any: lambda x, axis=None, keepdims=False: x.any(axis, keepdims),
+    np.ptp: _ptp,
+    np.clip: lambda x, low, high: x.clip(low, high),
+    np.reshape: lambda x, shape: x.reshape(shape),
+    np.moveaxis: _moveaxis,
+    np.take_along_axis: _take_along_axis,
+    np.einsum: _einsum,
+    np.linalg.solve: _solved,
+}
