@@ -2,10 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: study test check clean
+.PHONY: study report test check clean
 
 study: .venv/installed  ## run the main study and say where its table and figures are
 	$(BIN)/python studies/run.py
+
+report: .venv/installed  ## run the default studies and build the report on them; interrupted, it goes on when started again
+	$(BIN)/python studies/report.py
 
 test: .venv/installed  ## run all tests
 	$(BIN)/pytest tests/ -n 2

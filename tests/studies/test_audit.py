@@ -19,10 +19,10 @@ from studies.adapters import AGENTS, Categorical, Gaussian, Policy, Update, agen
 from studies.adapters.laws import ROUNDINGS
 from studies.adapters.worlds import discount_probe, environment, tabular, vectors
 from studies.audit_summary import direction
+from studies.docs import section
 from studies.figures import save
 from studies.present import present
 from studies.promises import PROMISES, Step
-from studies.docs import section
 
 ROOT = pathlib.Path(__file__).parents[2]
 MDP = garnet(5, 3, 2, gamma=0.9, seed=1)
