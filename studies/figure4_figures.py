@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from studies.figure4_methods import METHODS
@@ -46,6 +48,7 @@ def returns(table: pd.DataFrame, by: str = "iteration") -> Figure:
             _panel(axes, chosen(panel), by)
             axes.set_title(_title(*map(str, names)), pad=4, fontsize=7)
             axes.set_xlabel("environment steps" if by == "steps" else "iteration")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.set_ylabel("return of an episode")
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
@@ -146,4 +149,4 @@ def _places(own: pd.DataFrame, length: int, by: str) -> NDArray[np.float64]:
 
 def _title(task: str, env: str, scale: str) -> str:
     """Name a panel: the task, and how its sizes compare with the paper's."""
-    return f"{task} ({env})\n{scale or 'the paper’s sizes'}"
+    return f"{task} ({env})\n{fill(scale or 'the paper’s sizes', 44)}"

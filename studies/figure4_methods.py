@@ -162,15 +162,15 @@ def _search(task: Task, method: str, seed: int) -> list[Row]:
     """Search the parameters of the policy that TRPO starts from."""
     given = dict(task.searches)
     episodes, population = int(given.pop("episodes", 5)), int(given.pop("population", None) or task.paths)
-    seeds = [int(s) for s in np.random.SeedSequence([seed, 3]).generate_state(task.iterations + 2)]
+    candidates, scored, watched = (int(s) for s in np.random.SeedSequence([seed, 3]).generate_state(3))
     policy = _agent(task, Variant(), 1.0, seed).policy
     single = vector_env(task.env["id"], 1, max_episode_steps=task.horizon)
-    score = MeanReturn(policy, single, 1, seed=seeds[-1])
+    score = MeanReturn(policy, single, 1, seed=scored)
     many = vector_env(task.env["id"], min(task.copies, episodes), max_episode_steps=task.horizon)
-    shown = MeanReturn(policy, many, episodes, seed=seeds[-2])
+    shown = MeanReturn(policy, many, episodes, seed=watched)
     theta, found = score.start, []
     search = SEARCHES[method](
-        score, theta, population=population, iterations=task.iterations, seed=seeds[0], **given.get(method, {})
+        score, theta, population=population, iterations=task.iterations, seed=candidates, **given.get(method, {})
     )
     for t in range(1, task.iterations + 1):
         reached = shown(theta)

@@ -124,6 +124,12 @@ def test_all_methods_begin_with_the_same_policy():
         assert row["return_mean"] == pytest.approx(played.mean(), abs=2.5), method
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_longer_run_begins_as_a_shorter_one(method):
+    short, long = (rows(replace(TASK, iterations=n), method, 1.0, 1) for n in (2, 4))
+    pd.testing.assert_frame_equal(pd.DataFrame(long[:2]), pd.DataFrame(short), check_exact=True)
+
+
 @pytest.mark.parametrize("method", ["CEM", "CMA"])
 def test_a_search_plays_as_many_steps_as_the_others_where_episodes_let_it(method):
     task = replace(TASK, iterations=6, paths=6, copies=6, horizon=200, searches={"episodes": 1, "CEM": {"elite": 0.5}})
