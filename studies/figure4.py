@@ -1,4 +1,4 @@
-"""The comparison of the TRPO paper's Figure 4 (arXiv:1502.05477v5, section 8.1): eight methods, the same policy and budget.
+"""The comparison of the TRPO paper's Figure 4: eight methods, the same policy and budget (arXiv:1502.05477v5, section 8.1).
 
 The table has one row an iteration of a run:
 
