@@ -73,8 +73,9 @@ def test_ceilings_are_ratios_of_penalties(gamma):
         "kl-three-halves-jensen": (sqrt_horizon, 2 * g / h**1.5),
         "cpo-kl12": (2 / h * g * mpmath.sqrt(1 / (2 * h)), 2 * g / h**2 / mpmath.sqrt(2)),
         "meankl-chain": (2 / h * g * mpmath.sqrt(1 / (2 * h)), 2 / h * mpmath.sqrt(g / (2 * h))),
-        "meankl-trpoC": (g / h**2 + 2 * mpmath.sqrt(2 * g) / h**1.5, 4 * g / h**2),
-        "meankl-trpoC/2": (g / h**2 + 2 * mpmath.sqrt(2 * g) / h**1.5, 2 * g / h**2),
+        "meankl-linear": (g / h**2 + 2 * mpmath.sqrt(g / h**3), g / h**2 + 2 * mpmath.sqrt(2 * g / h**3)),
+        "meankl-trpoC": (g / h**2 + 2 * mpmath.sqrt(g / h**3), 4 * g / h**2),
+        "meankl-trpoC/2": (g / h**2 + 2 * mpmath.sqrt(g / h**3), 2 * g / h**2),
     }
     assert set(penalties) == set(CEILINGS) - {"meankl-chain-bh"}
     worst = max(g * mpmath.sqrt(mpmath.expm1(-x) / mpmath.expm1(-g * x)) for x in mpmath.linspace(1e-12, 5, 200))
