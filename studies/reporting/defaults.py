@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from studies import folders, outputs
@@ -33,12 +34,12 @@ COMMITTED = outputs.ROOT / "docs" / "results"
 
 
 def run_all(runs: Sequence[tuple[str, tuple[str, ...]]] = RUNS, results: Path = Path("results")) -> list[Path]:
-    """Run each, one after another, and return their folders and that of the committed tables.
+    """Run each, one a core at a time, and return their folders and that of the committed tables.
 
     One whose table stands is skipped by run.py itself. One that fails leaves its last words in ``error.txt`` of its folder.
     """
-    made = []
-    for number, (study, overrides) in enumerate(runs, 1):
+
+    def one(number: int, study: str, overrides: tuple[str, ...]) -> Path:
         folder = results / study / folders.name(overrides)
         elsewhere = [] if results == Path("results") else [f"results={results}"]
         command = ["studies/run.py", f"study={study}", *overrides, *elsewhere]
@@ -51,8 +52,16 @@ def run_all(runs: Sequence[tuple[str, tuple[str, ...]]] = RUNS, results: Path = 
             env={**os.environ, "HYDRA_FULL_ERROR": "1"},  # so that the error comes last, not advice
         )
         _note(folder, ended)
-        made.append(folder)
-    return [*made, *([COMMITTED] if COMMITTED.is_dir() else [])]
+        return folder
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = [pool.submit(one, number, *run) for number, run in enumerate(runs, 1)]
+        try:
+            done = [each.result() for each in made]
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [*done, *([COMMITTED] if COMMITTED.is_dir() else [])]
 
 
 def _note(folder: Path, ended: subprocess.CompletedProcess[str]) -> None:
