@@ -24,7 +24,6 @@ RUNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("guaranteed_step", ()),
     ("guaranteed_step", ("seed=1",)),
     ("estimators", ()),
-    ("estimators", ("seed=1",)),
     ("audit", ("agent=[ours]",)),
 )
 """Study and overrides of each run: minutes on two cores, all together below twenty."""
