@@ -23,7 +23,7 @@ from mdps.evaluate import evaluate_trusted
 from mdps.mdp import MDP, Array, as_policy, trusted
 from mdps.planes import cut
 
-CHUNK = 4000
+CHUNK = 8000
 """Pairs worked on at a time, at most: fewer, and numpy's calls cost more than their work; more, and the cache is too small."""
 
 NUMBERS = 1_000_000
