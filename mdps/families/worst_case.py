@@ -245,7 +245,7 @@ def ladder(gamma: ArrayLike, stages: int, y: ArrayLike = 1e-2, e: ArrayLike = 1.
         raise ValueError(f"stages is {stages}; a ladder has at least 2")
     g, y, scale = _parameters(gamma=gamma, y=y, e=e)
     _within("y", y, 0, 0.5, open_below=True)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # MDP names a gamma that is no discount factor
         rate = np.minimum(np.sqrt((1 - g) / g), 100)
     c, last = (rate * (1 + 1 / stages), rate * (1 + 1 / stages) / 2) if stages > 2 else (rate, rate)
     places = [(t, i) for t in range(1, stages) for i in range(t)]

@@ -106,6 +106,15 @@ def test_a_ladder_of_two_stages_is_a_fork():
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0.5, 1), "stages is 1"), ((1.5, 3), "gamma is 1.5"), ((0.5, 3, 0.0), "y is 0"), ((0.5, 3, 0.9), "y is 0.9")],
+)
+def test_a_ladder_that_cannot_be_says_why(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ladder(*arguments)
+
+
 @pytest.mark.parametrize("gamma", [0.1, 0.3, 0.8])
 def test_bernstein_bounds_meet_the_ladder_they_were_made_for(gamma):
     """With many stages and small tilts the gap is 2 e sum_t gamma^t sqrt(k_t S_t), which Cauchy and Schwarz bound as they do."""
