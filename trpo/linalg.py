@@ -34,7 +34,8 @@ def conjugate_gradients(
     iterations
         At most so many products. TRPO takes 10 (arXiv:1502.05477v5, appendix C).
     tolerance
-        Stop where |residual| <= tolerance |b|.
+        Stop where |residual| <= tolerance |b|, or where it is below the precision of ``b`` itself: products in that precision
+        cannot tell what is left.
     smallest
         A lower bound on the eigenvalues of F, such as its damping. Where positive, the Gauss-Radau rule with a node there
         gives an upper bound on b' F^-1 b (Golub and Meurant 1994; its recurrence in Meurant and Tichy 2013, section 4).
@@ -52,6 +53,7 @@ def conjugate_gradients(
         return Solution(x, 0.0, 0, 0.0, 0.0)
     energy, radau = 0.0, (1 / smallest if smallest > 0 else float("inf"))
     done, steepest, precision = 0, 0.0, torch.finfo(b.dtype).eps
+    tolerance = max(tolerance, precision)
     for done in range(1, iterations + 1):
         Fp = product(p)
         curvature = _dot(p, Fp)

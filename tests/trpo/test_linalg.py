@@ -91,6 +91,15 @@ def test_it_stops_at_the_tolerance():
     assert rough.iterations < fine.iterations < 100
 
 
+def test_it_stops_at_the_precision_of_its_numbers():
+    F, b, _ = spd(4, 30, 100)
+    single = conjugate_gradients(lambda v: torch.as_tensor(F).float() @ v, torch.as_tensor(b).float(), iterations=100, tolerance=0)
+    double = solve(F, b, iterations=100, tolerance=0)
+    assert torch.finfo(torch.float32).eps / 100 < single.residual <= torch.finfo(torch.float32).eps
+    assert double.residual <= torch.finfo(torch.float64).eps
+    assert single.iterations < double.iterations < 100
+
+
 def test_singular_systems():
     F = np.diag([1.0, 2.0, 0.0])
     inside = solve(F, np.array([1.0, 1.0, 0.0]))
