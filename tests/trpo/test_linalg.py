@@ -93,7 +93,8 @@ def test_it_stops_at_the_tolerance():
 
 def test_it_stops_at_the_precision_of_its_numbers():
     F, b, _ = spd(4, 30, 100)
-    single = conjugate_gradients(lambda v: torch.as_tensor(F).float() @ v, torch.as_tensor(b).float(), iterations=100, tolerance=0)
+    F32, b32 = torch.as_tensor(F).float(), torch.as_tensor(b).float()
+    single = conjugate_gradients(lambda v: F32 @ v, b32, iterations=100, tolerance=0)
     double = solve(F, b, iterations=100, tolerance=0)
     assert torch.finfo(torch.float32).eps / 100 < single.residual <= torch.finfo(torch.float32).eps
     assert double.residual <= torch.finfo(torch.float64).eps
