@@ -19,7 +19,7 @@ rate          steps a second for "training", updates a second for an update
 
 The two differ in what they are free to choose: sb3-contrib steps 8 copies of an environment and fits its values by 10 epochs of
 Adam (its defaults); ours steps as many copies as its configuration says and fits values by Gauss-Newton steps. Network, radius,
-discount factor gamma, samples a batch and rounds of conjugate gradients are the same.
+discount factor gamma, samples a batch and the most rounds of conjugate gradients are the same (ours end at single precision).
 """
 
 from __future__ import annotations
