@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from bounds.comparison import Comparison
 from bounds.tables import largest
+from bounds.usage import usage as usage_of
 from mdps.mdp import Array
 from mdps.numbers import Numbers
 
@@ -88,8 +89,16 @@ class Claim:
         return self._sides(c, self.applies(c))
 
     def _sides(self, c: Comparison, applies: Mask) -> tuple[Array, Array]:
-        if self.premise is not None and (~applies).all():
+        if self._idle(applies):
             return np.zeros(c.batch), np.zeros(c.batch)
+        return self._checked(*self._stated(c), c.batch, applies)
+
+    def _idle(self, applies: Mask) -> bool:
+        """Whether the claim applies nowhere, and its statement is not to be asked."""
+        return self.premise is not None and bool((~applies).all())
+
+    def _stated(self, c: Comparison) -> tuple[Array, Array]:
+        """Both sides [*B, ...] as the statement has them, of one shape."""
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
         if not all(isinstance(part, _ARRAYS) for part in parts):
@@ -108,9 +117,12 @@ class Claim:
             lhs, rhs = np.abs(parts[0] - parts[1]), ROUNDING * parts[2]
         else:
             lhs, rhs = np.maximum(-parts[0], 0.0), ROUNDING * parts[1]
-        lhs, rhs = self._broadcast(lhs, rhs, c.batch)
+        return self._broadcast(lhs, rhs, c.batch)
+
+    def _checked(self, lhs: Array, rhs: Array, batch: tuple[int, ...], applies: Mask) -> tuple[Array, Array]:
+        """Both sides, 0 where the claim does not apply; none of them nan or negative."""
         if self.premise is not None:
-            applies = applies.reshape(c.batch + (1,) * (lhs.ndim - len(c.batch)))
+            applies = applies.reshape(batch + (1,) * (lhs.ndim - len(batch)))
             lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
         for name, side in (("left", lhs), ("right", rhs)):
             if isinstance(side, np.ndarray) and side.min() >= 0:
@@ -140,7 +152,8 @@ class Claim:
             raise ValueError(
                 f"claim {self.id!r}: its sides have shapes {np.shape(lhs)}, {np.shape(rhs)}; expected [*B] = {batch} or [*B, ...]"
             )
-        return np.broadcast_to(lhs, shape), np.broadcast_to(rhs, shape)
+        left, right = (side if np.shape(side) == shape != () else np.broadcast_to(side, shape) for side in (lhs, rhs))
+        return left, right
 
     def usage(self, c: Comparison) -> Array:
         """``lhs / rhs`` [*B], the largest over further axes; 0 where both are 0 or the premise does not hold."""
@@ -149,11 +162,17 @@ class Claim:
     def check(self, c: Comparison) -> tuple[Array, NDArray[np.bool_]]:
         """:meth:`usage` and :meth:`applies` at once, [*B] each."""
         applies = self.applies(c)
-        lhs, rhs = self._sides(c, applies)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ratio = np.fmax(lhs / rhs, 0.0)  # neither side is nan: only 0/0 and inf/inf are
-        further = ratio.ndim - len(c.batch)
-        return np.asarray(largest(ratio, further) if further else ratio), np.asarray(applies)
+        if self._idle(applies):
+            return np.zeros(c.batch), np.asarray(applies)
+        sides = self._stated(c)
+        used = usage_of(*sides, applies)
+        if used is None:  # other numbers than floats, or no sides
+            lhs, rhs = self._checked(*sides, c.batch, applies)
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                ratio = np.fmax(lhs / rhs, 0.0)  # neither side is nan: only 0/0 and inf/inf are
+            further = ratio.ndim - len(c.batch)
+            used = np.asarray(largest(ratio, further) if further else ratio)
+        return used, np.asarray(applies)
 
     def applies(self, c: Comparison) -> Mask:
         """Where the premise holds [*B]; everywhere without one."""
@@ -162,7 +181,7 @@ class Claim:
         holds = self.premise(c)
         if np.shape(holds) not in ((), c.batch):
             raise ValueError(f"claim {self.id!r}: its premise has shape {np.shape(holds)}; expected [*B] = {c.batch}")
-        return np.broadcast_to(holds, c.batch)
+        return holds if np.shape(holds) == c.batch != () else np.broadcast_to(holds, c.batch)
 
     def holds(self, c: Comparison) -> Mask:
         """``usage <= 1`` up to the accuracy of a usage [*B]. An observation in floats, not a certificate."""

@@ -29,8 +29,10 @@ from bounds.comparison import Comparison, compare
 from bounds.enclosed_comparison import enclose
 from bounds.enclosure import choices
 from bounds.exact import Exact, Undecided, exact, precision
-from mdps.evaluate import evaluate
-from mdps.mdp import MDP, Array, as_policy
+from mdps.batches import rows
+from mdps.evaluate import evaluate, evaluate_trusted
+from mdps.mdp import MDP, Array, as_policy, trusted
+from mdps.planes import cut
 
 FIRST_BITS = 128
 """Precision of the first balls; it is doubled until a verdict is reached or ``max_bits`` would be passed."""
@@ -38,8 +40,11 @@ FIRST_BITS = 128
 MAX_BITS = 2048
 """Precision at which the search for a verdict ends: what overlaps there is in all likelihood equal."""
 
-CHUNK = 4000
-"""Instances that floats decide at a time."""
+CHUNK = 8000
+"""Instances that floats decide at a time, at most: fewer, and Python's calls cost more than the work."""
+
+NUMBERS, FEWEST = 1_000_000, 64
+"""Transition probabilities of a chunk, at most, unless that is fewer than so many instances."""
 
 
 class Outcome(StrEnum):
@@ -241,16 +246,29 @@ def _by_chunks(claims: list[Claim], c: Comparison, threads: int | None) -> list[
     workers, pairs = (os.cpu_count() or 1) if threads is None else threads, math.prod(c.batch)
     if workers < 1:
         raise ValueError(f"threads is {workers}; give at least 1")
-    if pairs <= CHUNK:
+    if not c.batch:
         enclosed = enclose(c)
         return [_float_outcomes(claim, enclosed) for claim in claims]
+    states, actions = c.mdp.S, c.mdp.A
+    cores = ((states, actions, states), (states, actions), (states,), (), *[(states, actions)] * 2)
+    tables = [
+        (*rows(table, c.batch, len(core)), core)
+        for table, core in zip((c.mdp.P, c.mdp.R, c.mdp.rho0, c.mdp.gamma, c.old.pi, c.new.pi), cores, strict=True)
+    ]
+
+    size = min(CHUNK, max(FEWEST, NUMBERS // (states * actions * states)))
 
     def part(start: int) -> list[_Known]:
-        enclosed = enclose(c[np.unravel_index(np.arange(start, min(start + CHUNK, pairs)), c.batch)])
-        return [_float_outcomes(claim, enclosed) for claim in claims]
+        stop = min(start + size, pairs)
+        P, R, rho0, gamma, *both = (cut(*table, start, stop) for table in tables)
+        process = trusted(P, R, rho0, gamma)
+        enclosed = enclose(compare(process, *(evaluate_trusted(process, pi) for pi in both)))
+        found = [_float_outcomes(claim, enclosed) for claim in claims]
+        here = slice(stop - start)
+        return [_Known(k.holds[here], k.violated[here], k.least[here], k.most[here], k.error) for k in found]
 
     with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(part, range(0, pairs, CHUNK)))
+        parts = list(pool.map(part, range(0, pairs, size)))
     joined = []
     for each in zip(*parts, strict=True):
         holds, violated, least, most = (np.concatenate([known[k] for known in each]).reshape(c.batch) for k in range(4))
@@ -276,11 +294,15 @@ def _float_outcomes(claim: Claim, enclosed: Comparison) -> _Known:
     return _Known(np.array(holds), np.array(violated), least, most, "")
 
 
+_LESS, _MORE, _LEAST = 1 - 2.0**-52, 1 + 2.0**-52, 2.0**-1074
+"""To multiply by and to add, for an end of a quotient that is rounded outwards."""
+
+
 def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array) -> tuple[Array, Array]:
     """Ends of lhs / rhs from those of both sides, by the conventions of :meth:`Claim.usage`."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        least = np.where((left <= 0) | np.isinf(right_most), 0.0, np.nextafter(left / right_most, 0.0))
-        most = np.where((left_most <= 0) | np.isinf(right), 0.0, np.nextafter(left_most / right, np.inf))
+        least = np.where((left <= 0) | np.isinf(right_most), 0.0, np.maximum((left / right_most) * _LESS - _LEAST, 0.0))
+        most = np.where((left_most <= 0) | np.isinf(right), 0.0, (left_most / right) * _MORE + _LEAST)
     return least, most
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bounds import divergences, tables
-from mdps.elimination import backup, forward
+from mdps import planar_resolvent
+from mdps.elimination import Resolvent, backup, forward
 from mdps.evaluate import Evaluation, broadcast_mdp, evaluate
 from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
@@ -69,7 +70,7 @@ class Comparison:
     @cached_property
     def everywhere(self) -> tables.Mask:
         """True for each instance [*B]; not to be written to."""
-        return np.broadcast_to(np.True_, self.batch)
+        return np.ones(self.batch, dtype=bool)
 
     @cached_property
     def shared(self) -> dict[Any, Any]:
@@ -178,6 +179,16 @@ class Comparison:
         return tables.largest(np.abs(self.mdp.R), 2) + tables.span(self.old.V) + tables.span(self.new.V)
 
     @cached_property
+    def reward(self) -> Array:
+        """``E_{a~old} R(s,a)`` [*B,S]."""
+        return tables.weighted(self.old.pi, self.mdp.R)
+
+    @cached_property
+    def relative_values(self) -> tuple[Array, Array]:
+        """Old's values relative to its reference state [*B,S], and their level [*B]: what no 1/(1-gamma) has made large."""
+        return self.old.resolvent.relative_values(self.reward)
+
+    @cached_property
     def best_A(self) -> Array:
         """``max_a A_old(s,a)`` [*B,S]."""
         return tables.largest(self.old.A)
@@ -263,10 +274,9 @@ class Comparison:
     @cached_property
     def _gain_size(self) -> Array:
         """What the gain adds up in absolute value [*B,S]: the advantages carry the rounding of the values they come from."""
-        reward = tables.weighted(self.old.pi, self.mdp.R)
-        level = self.old.resolvent.relative_values(reward)[1][..., None]
+        level = self.relative_values[1][..., None]
         rewards = np.abs(self.mdp.R - level[..., None])
-        size = self.old.resolvent.relative_magnitude(np.abs(reward - level))
+        size = self.old.resolvent.relative_magnitude(np.abs(self.reward - level))
         advantage_size = (
             backup(self.mdp.P, rewards, self.gamma, size) + size[..., None] + tables.largest(rewards, 2)[..., None, None]
         )
@@ -333,12 +343,19 @@ class Comparison:
         Column k of the inverse is the value of the reward 1{s=k}; only its differences matter, and relative values
         keep them exact.
         """
-        columns = [self.new.resolvent.relative_values(unit)[0] for unit in np.eye(self.mdp.S)]
-        return tables.spread(tables.stacked(*columns))
+        return tables.spread(unit_values(self.new.resolvent))
 
     def __getitem__(self, index: Any) -> Comparison:
         """One instance or a slice of the batch."""
         return Comparison(self.old[index], self.new[index])
+
+
+def unit_values(chain: Resolvent) -> Array:
+    """Relative values of the rewards 1{s=k} under a chain [*B,S,S], a column for each k: its inverse up to constants."""
+    found = planar_resolvent.unit_values(chain.factors, chain.time, chain.reference)
+    if found is not None:
+        return found
+    return tables.stacked(*(chain.relative_values(unit)[0] for unit in np.eye(chain.time.shape[-1])))
 
 
 def once(function: Callable[[Comparison], T]) -> Callable[[Comparison], T]:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 from numpy.typing import ArrayLike
 
-from bounds import tables
+from bounds import planar_tables, tables
 from mdps.kernels import chunked, inner, kernel
 from mdps.mdp import Array
 from mdps.numbers import Numbers
@@ -22,10 +22,8 @@ from mdps.planes import unfolded
 
 def shift(old: ArrayLike, new: ArrayLike) -> Array:
     """``new - old`` [*B,A] with rows that sum to zero: the difference of the exactly normalised rows."""
-    if isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and tables.in_planes(old, new):
-        difference: Array = new - old
-        difference -= old * difference.sum(-1, keepdims=True)
-        return difference
+    if isinstance(old, np.ndarray) and isinstance(new, np.ndarray) and tables.floats_in_planes(old, new):
+        return planar_tables.shift(old, new)
     return _shift(old, new)
 
 
@@ -59,6 +57,8 @@ def _planar_kl(*given: Array) -> Array:
 
 def mean(weights: Array, values: Array) -> Array:
     """``sum_s weights(s) values(s)`` with 0 * inf = 0, [*B,S] -> [*B]."""
+    if tables.floats_in_planes(weights, values):
+        return planar_tables.mean(weights, values)
     with np.errstate(invalid="ignore"):
         return tables.total(np.where(weights == 0, 0.0, weights * values))
 

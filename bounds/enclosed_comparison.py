@@ -6,23 +6,27 @@ because the kernels that normalise by themselves lose less on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
-from bounds import enclosed_elimination, enclosed_evaluation, enclosed_solves, rounding
+from bounds import enclosed_divergences as divergences
+from bounds import enclosed_elimination, enclosed_evaluation, enclosed_solves, rounded, rounding
 from bounds import enclosed_kernels as kernels
 from bounds.comparison import Comparison
 from bounds.enclosed_elimination import Table
 from bounds.enclosed_functions import ARRAYWISE, ELEMENTWISE
 from bounds.enclosed_laws import Advantages, Distributions, Law, Visits
-from bounds.enclosure import FUNCTIONS, UFUNCS, Enclosure, pair
+from bounds.enclosed_planes import empty, expanded, matrix, table
+from bounds.enclosure import FUNCTIONS, UFUNCS, Enclosure, binary, pair
 from bounds.optimum import optimal_values
 from bounds.sharper import sqrt_horizon
 from mdps.elimination import backup, eliminate
 from mdps.evaluate import Evaluation
+from mdps.lanes import WIDTH
 from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
 
@@ -172,21 +176,46 @@ def _flow(factors: Factors, time: Array, reference: Array, source: Any, sign: fl
     return Enclosure(*enclosed_solves.flow(factors.known, *_wide(source), sign))
 
 
+def _radii(rad: Any, batch: Any, core: int) -> Any:
+    """A table of radii as a matrix, of a single row where there are none."""
+    return np.zeros((1, 1)) if not any(np.shape(rad)) or (not any(rad.strides) and not rad.flat[0]) else matrix(rad, batch, core)
+
+
 def _backup(P: Any, R: Any, gamma: Any, values: Any) -> Enclosure:
     p, rp, _ = _table(P)
-    return Enclosure(*kernels.backup(p, rp, *_wide(R), _exact(gamma, "gamma"), *_wide(values)))
+    (R, rR), (v, rv), discount = _wide(R), _wide(values), np.asarray(_exact(gamma, "gamma"), dtype=float)
+    batch, core = np.broadcast_shapes(p.shape[:-3], R.shape[:-2], v.shape[:-1], discount.shape), p.shape[-3:-1]
+    m, r = empty(batch, core), empty(batch, core)
+    right = (matrix(x, batch, k) for x, k in ((R, 2), (rR, 2), (discount, 0), (v, 1), (rv, 1)))
+    kernels.backup(expanded(matrix(p, batch, 3), math.prod(p.shape[-3:])), _radii(rp, batch, 3), *right, m, r)
+    return Enclosure(table(m, batch, core), table(r, batch, core))
 
 
 def _forward(P: Any, weights: Any) -> Enclosure:
     p, rp, _ = _table(P)
-    return Enclosure(*kernels.forward(p, rp, *_wide(weights)))
+    w, rw = _wide(weights)
+    batch, core = np.broadcast_shapes(p.shape[:-3], w.shape[:-2]), p.shape[-1:]
+    m, r = empty(batch, core), empty(batch, core)
+    given = (
+        expanded(matrix(p, batch, 3), math.prod(p.shape[-3:])),
+        _radii(rp, batch, 3),
+        matrix(w, batch, 2),
+        matrix(rw, batch, 2),
+    )
+    kernels.forward(*given, m, r)
+    return Enclosure(table(m, batch, core), table(r, batch, core))
 
 
 def _shift(old: Any, new: Any) -> Enclosure:
     p, q = _table(old), _table(new)
-    if p.raw and q.raw:
-        return Enclosure(*kernels.shift(p.mid, q.mid))
-    return Enclosure(*rounding.subtract(*_wide(new), *_wide(old)))
+    if not (p.raw and q.raw):
+        return Enclosure(*binary(rounded.SUBTRACT, new, old))
+    shape = np.broadcast_shapes(p.mid.shape, q.mid.shape)
+    batch, core = shape[:1] if len(shape) > 1 else (), shape[1:] if len(shape) > 1 else shape
+    m, r = empty(batch, core), empty(batch, core)
+    both = (expanded(matrix(np.broadcast_to(x.mid, shape), batch, len(core)), len(m)) for x in (p, q))
+    divergences.shift(*both, shape[-1], m, r)
+    return Enclosure(table(m, batch, core), table(r, batch, core))
 
 
 def _kl(p: Any, q: Any) -> Enclosure:
@@ -194,10 +223,20 @@ def _kl(p: Any, q: Any) -> Enclosure:
     raw = first.raw and second.raw
     if not raw:
         first, second = (Table(*pair(x if isinstance(x, Enclosure) else Law(x)), False) for x in (p, q))
-    m, r = kernels.kl(first.mid, first.rad, second.mid, second.rad, float(raw))
+    shape = np.broadcast_shapes(first.mid.shape, second.mid.shape)
+    batch, core = shape[:1] if len(shape) > 1 else (), shape[1:] if len(shape) > 1 else shape
+    rows = math.prod(core)
+    a, b = (expanded(matrix(np.broadcast_to(x.mid, shape), batch, len(core)), rows) for x in (first, second))
+    wide = max(a.shape[1], b.shape[1], WIDTH)
+    a, b = (np.repeat(x, wide, 1) if x.shape[1] == 1 else x for x in (a, b))
+    off = (_radii(np.broadcast_to(x.rad, shape), batch, len(core)) for x in (first, second))
+    ra, rb = off
+    m, r = empty(batch, core[:-1]), empty(batch, core[:-1])
+    divergences.kl(a, ra, b, rb, np.log(a), np.log(b), shape[-1], raw, m, r)
+    mid, rad = (table(x, batch, core[:-1]) for x in (m, r))
     if isinstance(q, Visits) and q.other is p:
-        m, r = np.where(q.where, 0.0, m), np.where(q.where, 0.0, r)
-    return Enclosure(m, r)
+        mid, rad = np.where(q.where, 0.0, mid), np.where(q.where, 0.0, rad)
+    return Enclosure(mid, rad)
 
 
 def _sqrt_horizon_(gamma: Any) -> Enclosure:

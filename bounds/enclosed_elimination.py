@@ -48,16 +48,21 @@ times that; |r| is the sum of absolute values, and relative values are differenc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 
 from bounds import doubled
 from bounds.doubled import DOUBLED
+from bounds.enclosed_planes import MATRIX, OUT, SIZE, VECTOR, Shape, empty, expanded, load, matrix, table
 from bounds.rounding import GROW, U, two_sum
-from mdps.elimination import _solve_transposed
-from mdps.kernels import inner, kernel
+from mdps import tiles
+from mdps.kernels import chunked, inner
+from mdps.lane_masks import MASK, choose, fetch, keep, largest, smallest, start
+from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
 from mdps.mdp import Array
 
 
@@ -82,52 +87,79 @@ class Factors:
     time: Array  # [*B,S] row slack in units of 1 - gamma
     time_low: Array  # [*B,S]
     reference: Array  # [*B]
-    error: Array  # [*B,8] see ``_ERRORS``
+    error: Array  # [*B,7], at the places below
+    twice: bool  # whether there are two floats; if not, ``low`` has no meaning
 
     def broadcast(self, batch: tuple[int, ...]) -> Factors:
         """The same factors repeated, as views."""
         parts = (self.high, self.low, self.time, self.time_low, self.reference, self.error)
         core = (2, 2, 1, 1, 0, 1)
-        wide = (np.broadcast_to(x, batch + x.shape[x.ndim - k :]) for x, k in zip(parts, core, strict=True))
-        return Factors(*wide)
+        high, low, time, time_low, reference, error = (
+            np.broadcast_to(x, batch + x.shape[x.ndim - k :]) for x, k in zip(parts, core, strict=True)
+        )
+        return Factors(high, low, time, time_low, reference, error, self.twice)
 
 
-SOLVE, RELATIVE, COARSE, LEAST, LOST, DRIFT, HORIZON, TWICE = range(8)
+SOLVE, RELATIVE, COARSE, LEAST, LOST, DRIFT, HORIZON = range(7)
+PLACES = 7
 """Places in ``Factors.error``: relative error of a nonnegative solve; of relative values and flows, in units of what they add up;
 of either in plain floats; the least product of the elimination; what underflow may take, in units of 1 + the right-hand side;
-what tiny probabilities may move, in units of the right-hand side; 1/(1-gamma); whether there are two floats."""
+what tiny probabilities may move, in units of the right-hand side; 1/(1-gamma)."""
 
 
 def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
     """Factor ``I - gamma P_pi`` and say what that is known to. A factor common to a row of ``pi`` cancels."""
-    doubled = P.raw and pi.raw
-    high, low, time, time_low, reference, least = _eliminate(P.mid, pi.mid, gamma, doubled)
-    n, actions = high.shape[-1], pi.mid.shape[-1]
-    (off_P, drift_P), (off_pi, drift_pi) = _deviation(P, 3), _deviation(pi, 2)
+    twice = P.raw and pi.raw
+    n, actions = P.mid.shape[-1], pi.mid.shape[-1]
+    gamma = np.asarray(gamma, dtype=float)
+    batch = np.broadcast_shapes(P.mid.shape[:-3], pi.mid.shape[:-2], gamma.shape)
+    wide = empty(batch, ()).shape[1]
+    reference: Any = np.empty(wide, np.int64)
+    high, low, time, time_low, least = (np.empty((k, wide)) for k in (n * n, n * n if twice else 1, n, n, 1))
+    _eliminate(
+        expanded(matrix(P.mid, batch, 3), n * actions * n),
+        matrix(pi.mid, batch, 2),
+        matrix(gamma, batch, 0),
+        twice,
+        high,
+        low,
+        time,
+        time_low,
+        reference,
+        least,
+    )
+    (off_P, drift_P), (off_pi, drift_pi) = _deviation(P, batch, 3), _deviation(pi, batch, 2)
     off, drift = (off_P + off_pi) * 1.01, drift_P + drift_pi
     with np.errstate(divide="ignore", invalid="ignore"):
+        discount = np.broadcast_to(gamma, batch).reshape(-1)
         chain = np.where(off < 0.01, 2.1 * off, np.inf)
-        horizon = 1 / (1 - gamma)
-        lost = np.where(gamma < 1, 2.0**-900 * horizon**3 * GROW, np.inf)
+        horizon = 1 / (1 - discount)
+        lost = np.where(discount < 1, 2.0**-900 * horizon**3 * GROW, np.inf)
         drifted = np.where(drift > 0, np.where(drift < 0.1, 4.5 * drift * horizon**2, np.inf), 0.0)
-    start, error = 2 * actions + 3 * n + 2, np.empty((*np.broadcast_shapes(least.shape, off.shape), 8))
+    begin, error, count = 2 * actions + 3 * n + 2, np.zeros((PLACES, wide)), len(discount)
     for place, cost, degree in ((SOLVE, _solve_cost(n), 2 * n - 1), (RELATIVE, _relative_cost(n), 4 * n - 3)):
-        exponent = 1.01 * ((cost + degree * start) * (DOUBLED if doubled else U) + degree * chain)
+        exponent = 1.01 * ((cost + degree * begin) * (DOUBLED if twice else U) + degree * chain)
         relative = np.where(exponent < 0.1, exponent / (1 - np.minimum(exponent, 0.5)) * GROW, np.inf)
-        error[..., place] = np.where(gamma == 0, 0.0 if doubled else 4 * U, relative)
-    coarse = 2.0 * (_relative_cost(n) + 4 * n * start) * U
-    error[..., COARSE], error[..., LEAST] = coarse if coarse < 0.01 else np.inf, least
-    error[..., LOST], error[..., DRIFT], error[..., HORIZON], error[..., TWICE] = lost, drifted, horizon, doubled
-    return Factors(high, low, time, time_low, reference, error)
+        error[place, :count] = np.where(discount == 0, 0.0 if twice else 4 * U, relative)
+    coarse = 2.0 * (_relative_cost(n) + 4 * n * begin) * U
+    error[COARSE], error[LEAST] = coarse if coarse < 0.01 else np.inf, least
+    error[LOST, :count], error[DRIFT, :count], error[HORIZON, :count] = lost, drifted, horizon
+    error[:, count:] = error[:, :1]
+    factors = table(high, batch, (n, n)), table(low, batch, (n, n) if twice else (1, 1))
+    times = table(time, batch, (n,)), table(time_low, batch, (n,))
+    return Factors(*factors, *times, reference[:count].reshape(batch), table(error, batch, (PLACES,)), twice)
 
 
-def _deviation(table: Table, core: int) -> tuple[Array, Array]:
-    """How far a table may be from its mids [*B]: relatively where that is little, and what the tiny rest adds up to in a row."""
-    if table.raw:
+def _deviation(given: Table, batch: Shape, core: int) -> tuple[Array, Array]:
+    """How far a table may be from its mids [N]: relatively where that is little, and what the tiny rest adds up to in a row."""
+    if given.raw:
         return np.zeros(()), np.zeros(())
-    off, drift = _deviate(table.mid, table.rad)
-    axes = tuple(range(-core + 1, 0))
-    return off.max(axes), drift.max(axes)
+    n = given.mid.shape[-1]
+    off, drift = empty(batch, ()), empty(batch, ())
+    mid = expanded(matrix(given.mid, batch, core), math.prod(given.mid.shape[given.mid.ndim - core :]))
+    _deviate(mid, matrix(given.rad, batch, core), n, off, drift)
+    count = math.prod(batch)
+    return off[0, :count], drift[0, :count]
 
 
 def _solve_cost(n: int) -> float:
@@ -138,140 +170,206 @@ def _relative_cost(n: int) -> float:
     return 2 + sum((4 * m - 6) * (m + 3) + 2 * m + 2 for m in range(2, n + 1))
 
 
-@kernel("void(f8[:],f8[:],f8[:],f8[:])", "(k),(k)->(),()")
-def _deviate(p: Array, rp: Array, off: Array, drift: Array) -> None:
-    off[0], drift[0] = 0.0, 0.0
-    for j in range(p.shape[0]):
-        if rp[j] > TINY_SHARE * p[j] and p[j] + rp[j] < TINY_PROBABILITY:
-            drift[0] += rp[j] * (1 + 8 * U)
-        elif rp[j] != 0.0:
-            off[0] = max(off[0], rp[j] / (p[j] - rp[j]) * (1 + 8 * U) if p[j] > rp[j] else np.inf)
+@chunked(types.void(TABLE, TABLE, SIZE, OUT, OUT))
+def _deviate(p: Any, rp: Any, n: Any, off: Any, drift: Any) -> None:
+    """The same for rows of n entries: at most one of the two is more than zero for an entry."""
+    for block in range((off.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, off.shape[1])
+        largest_off, largest_drift = lanes(0.0), lanes(0.0)
+        for row in range(0, p.shape[0], n):
+            moved = lanes(0.0)
+            for k in range(row, row + n):
+                x, r = fetch(p, k, at), fetch(rp, min(k, rp.shape[0] - 1), at)
+                tiny = (r > TINY_SHARE * x) & (x + r < TINY_PROBABILITY)
+                moved += choose(tiny, r * (1 + 8 * U), 0.0)
+                share = choose(x > r, r / (x - r) * (1 + 8 * U), np.inf)
+                largest_off = largest(largest_off, choose(tiny | (r == 0.0), 0.0, share))
+            largest_drift = largest(largest_drift, moved)
+        keep(largest_off, off, 0, at)
+        keep(largest_drift, drift, 0, at)
 
 
-@inner("f8(f8[:,:,:],f8[:,:],f8,i8,f8[:,:],f8[:,:],f8[:],f8[:])")
-def _factor_doubled(P: Array, pi: Array, gamma: float, reference: int, m: Array, ml: Array, time: Array, tl: Array) -> float:
-    """Eliminate ``I - gamma P_pi`` with ``reference`` (swapped with the last state) left for the end; the least product."""
-    n, actions = pi.shape
-    last, least = n - 1, 1.0
-    for i in range(n):
-        state = reference if i == last else last if i == reference else i
-        total, rest = 0.0, 0.0
-        for j in range(n):
-            m[i, j], ml[i, j] = 0.0, 0.0
+@inner(LANES(LANES, LANES, MASK))
+def lesser(least: Any, product: Any, counts: Any) -> Any:
+    """The least of the products, of those that count."""
+    return smallest(least, choose(counts, abs(product), np.inf))
+
+
+@inner(LANES(VECTOR, VECTOR, LANES, MATRIX, MATRIX, VECTOR, VECTOR))
+def _chain_doubled(P: Any, pi: Any, gamma: Any, m: Any, ml: Any, weight: Any, weight_low: Any) -> Any:
+    """Write ``gamma P_pi``, exactly normalised, in two floats; the least product."""
+    n = m.shape[0]
+    actions = weight.shape[0]
+    least = lanes(1.0)
+    for s in range(n):
+        total, rest = lanes(0.0), lanes(0.0)
         for a in range(actions):
-            if pi[state, a] == 0.0:
-                continue
-            mass, mass_low = 0.0, 0.0
+            i = s * actions + a
+            mass, mass_low = lanes(0.0), lanes(0.0)
             for j in range(n):
-                mass, e = two_sum(mass, P[state, a, j])
+                mass, e = two_sum(mass, get(P, (i * n + j,)))
                 mass_low += e
-            w, wl = pi[state, a], 0.0
-            if mass != 1.0 or mass_low != 0.0:
-                mass, mass_low = two_sum(mass, mass_low)
-                w, wl = doubled.divide(w, 0.0, mass, mass_low)
-            for j in range(n):
-                if P[state, a, j] != 0.0:
-                    p, pl = doubled.multiply(w, wl, P[state, a, j], 0.0)
-                    least = min(least, p)
-                    m[i, j], ml[i, j] = doubled.add(m[i, j], ml[i, j], p, pl)
-            total, rest = doubled.add(total, rest, pi[state, a], 0.0)
-        scale, scale_low = doubled.divide(gamma, 0.0, total, rest)
+            mass, mass_low = two_sum(mass, mass_low)
+            w, wl = doubled.divide(get(pi, (i,)), lanes(0.0), mass, mass_low)
+            put(weight, (a,), w)
+            put(weight_low, (a,), wl)
+            total, rest = doubled.add(total, rest, get(pi, (i,)), lanes(0.0))
+        scale, scale_low = doubled.divide(gamma, lanes(0.0), total, rest)
         for j in range(n):
-            if m[i, j] != 0.0 and gamma != 0.0:
-                m[i, j], ml[i, j] = doubled.multiply(m[i, j], ml[i, j], scale, scale_low)
-                least = min(least, m[i, j])
-            else:
-                m[i, j], ml[i, j] = 0.0, 0.0
-        m[i, reference], m[i, last] = m[i, last], m[i, reference]
-        ml[i, reference], ml[i, last] = ml[i, last], ml[i, reference]
-        time[i], tl[i] = 1.0, 0.0
-    slack, slack_low = two_sum(1.0, -gamma)
-    for k in range(n):
-        pivot, low = doubled.multiply(slack, slack_low, time[k], tl[k])
-        for j in range(k + 1, n):
-            pivot, low = doubled.add(pivot, low, m[k, j], ml[k, j])
-        m[k, k], ml[k, k] = pivot, low
-        for i in range(k + 1, n):
-            if m[i, k] == 0.0:
-                continue
-            f, fl = doubled.divide(m[i, k], ml[i, k], pivot, low)
-            m[i, k], ml[i, k] = f, fl
-            p, pl = doubled.multiply(f, fl, time[k], tl[k])
-            least = min(least, p)
-            time[i], tl[i] = doubled.add(time[i], tl[i], p, pl)
-            for j in range(k + 1, n):
-                if m[k, j] != 0.0:
-                    p, pl = doubled.multiply(f, fl, m[k, j], ml[k, j])
-                    least = min(least, p)
-                    m[i, j], ml[i, j] = doubled.add(m[i, j], ml[i, j], p, pl)
+            x, xl = lanes(0.0), lanes(0.0)
+            for a in range(actions):
+                i = s * actions + a
+                entry = get(P, (i * n + j,))
+                p, pl = doubled.multiply(get(weight, (a,)), get(weight_low, (a,)), entry, lanes(0.0))
+                least = lesser(least, p, (entry != 0.0) & (get(pi, (i,)) != 0.0))
+                x, xl = doubled.add(x, xl, p, pl)
+            y, yl = doubled.multiply(x, xl, scale, scale_low)
+            least = lesser(least, y, (x != 0.0) & (gamma != 0.0))
+            put(m, (s, j), y)
+            put(ml, (s, j), yl)
     return least
 
 
-@inner("f8(f8[:,:,:],f8[:,:],f8,i8,f8[:,:],f8[:])")
-def _factor_plain(P: Array, pi: Array, gamma: float, reference: int, m: Array, time: Array) -> float:
-    """The same in floats."""
-    n, actions = pi.shape
-    last, least = n - 1, 1.0
+@inner(LANES(LANES, MATRIX, MATRIX, VECTOR, VECTOR))
+def _factor_doubled(gamma: Any, m: Any, ml: Any, time: Any, tl: Any) -> Any:
+    """Eliminate ``I - m`` in two floats; the least product."""
+    n = time.shape[0]
+    least = lanes(1.0)
     for i in range(n):
-        state = reference if i == last else last if i == reference else i
-        total = 0.0
-        m[i, :] = 0.0
+        put(time, (i,), lanes(1.0))
+        put(tl, (i,), lanes(0.0))
+    slack, slack_low = two_sum(lanes(1.0), -gamma)
+    for k in range(n):
+        pivot, low = doubled.multiply(slack, slack_low, get(time, (k,)), get(tl, (k,)))
+        for j in range(k + 1, n):
+            pivot, low = doubled.add(pivot, low, get(m, (k, j)), get(ml, (k, j)))
+        put(m, (k, k), pivot)
+        put(ml, (k, k), low)
+        for i in range(k + 1, n):
+            x = get(m, (i, k))
+            used = x != 0.0
+            f, fl = doubled.divide(x, get(ml, (i, k)), pivot, low)
+            f, fl = choose(used, f, 0.0), choose(used, fl, 0.0)
+            put(m, (i, k), f)
+            put(ml, (i, k), fl)
+            p, pl = doubled.multiply(f, fl, get(time, (k,)), get(tl, (k,)))
+            least = lesser(least, p, used)
+            t, t_low = doubled.add(get(time, (i,)), get(tl, (i,)), p, pl)
+            put(time, (i,), t)
+            put(tl, (i,), t_low)
+            for j in range(k + 1, n):
+                y = get(m, (k, j))
+                p, pl = doubled.multiply(f, fl, y, get(ml, (k, j)))
+                least = lesser(least, p, used & (y != 0.0))
+                z, zl = doubled.add(get(m, (i, j)), get(ml, (i, j)), p, pl)
+                put(m, (i, j), z)
+                put(ml, (i, j), zl)
+    return least
+
+
+@inner(LANES(VECTOR, VECTOR, LANES, MATRIX, VECTOR))
+def _chain_plain(P: Any, pi: Any, gamma: Any, m: Any, weight: Any) -> Any:
+    """``_chain_doubled`` in floats."""
+    n = m.shape[0]
+    actions = weight.shape[0]
+    least = lanes(1.0)
+    for s in range(n):
+        total = lanes(0.0)
         for a in range(actions):
-            if pi[state, a] == 0.0:
-                continue
-            mass = 0.0
+            i = s * actions + a
+            mass = lanes(0.0)
             for j in range(n):
-                mass += P[state, a, j]
-            weight = pi[state, a] / mass
-            for j in range(n):
-                if P[state, a, j] != 0.0:
-                    p = weight * P[state, a, j]
-                    least = min(least, p)
-                    m[i, j] += p
-            total += pi[state, a]
+                mass += get(P, (i * n + j,))
+            put(weight, (a,), get(pi, (i,)) / mass)
+            total += get(pi, (i,))
         scale = gamma / total
         for j in range(n):
-            m[i, j] *= scale
-            if m[i, j] != 0.0:
-                least = min(least, m[i, j])
-        m[i, reference], m[i, last] = m[i, last], m[i, reference]
-        time[i] = 1.0
-    for k in range(n):
-        pivot = (1.0 - gamma) * time[k]
-        for j in range(k + 1, n):
-            pivot += m[k, j]
-        m[k, k] = pivot
-        for i in range(k + 1, n):
-            if m[i, k] == 0.0:
-                continue
-            f = m[i, k] / pivot
-            m[i, k] = f
-            least = min(least, f)
-            time[i] += f * time[k]
-            for j in range(k + 1, n):
-                if m[k, j] != 0.0:
-                    p = f * m[k, j]
-                    least = min(least, p)
-                    m[i, j] += p
+            x = lanes(0.0)
+            for a in range(actions):
+                i = s * actions + a
+                entry = get(P, (i * n + j,))
+                p = get(weight, (a,)) * entry
+                least = lesser(least, p, (entry != 0.0) & (get(pi, (i,)) != 0.0))
+                x += p
+            y = x * scale
+            least = lesser(least, y, (x != 0.0) & (gamma != 0.0))
+            put(m, (s, j), y)
     return least
 
 
-@kernel(
-    "void(f8[:,:,:],f8[:,:],f8,b1,f8[:,:],f8[:,:],f8[:],f8[:],i8[:],f8[:])",
-    "(s,a,s),(s,a),(),()->(s,s),(s,s),(s),(s),(),()",
-)
-def _eliminate(
-    P: Array, pi: Array, gamma: float, twice: bool, m: Array, ml: Array, time: Array, tl: Array, reference: Array, least: Array
-) -> None:
+@inner(LANES(LANES, MATRIX, VECTOR))
+def _factor_plain(gamma: Any, m: Any, time: Any) -> Any:
+    """``_factor_doubled`` in floats."""
     n = time.shape[0]
-    reference[0] = n - 1
-    least[0] = _factor_plain(P, pi, gamma, n - 1, m, time)
-    again = time[n - 1] > 4.0 * n  # the reference is chosen as for floats, by floats: any will do
-    if again:
-        visits = np.ones(n)
-        _solve_transposed(m, visits)
-        reference[0] = np.argmax(visits)
-    if twice:
-        least[0] = _factor_doubled(P, pi, gamma, reference[0], m, ml, time, tl)
-    elif again:
-        least[0] = _factor_plain(P, pi, gamma, reference[0], m, time)
+    least = lanes(1.0)
+    for i in range(n):
+        put(time, (i,), lanes(1.0))
+    for k in range(n):
+        pivot = (1.0 - gamma) * get(time, (k,))
+        for j in range(k + 1, n):
+            pivot += get(m, (k, j))
+        put(m, (k, k), pivot)
+        for i in range(k + 1, n):
+            x = get(m, (i, k))
+            used = x != 0.0
+            f = choose(used, x / pivot, 0.0)
+            put(m, (i, k), f)
+            least = lesser(least, f, used)
+            put(time, (i,), get(time, (i,)) + f * get(time, (k,)))
+            for j in range(k + 1, n):
+                y = get(m, (k, j))
+                p = f * y
+                least = lesser(least, p, used & (y != 0.0))
+                put(m, (i, j), get(m, (i, j)) + p)
+    return least
+
+
+@chunked(types.void(TABLE, TABLE, TABLE, types.boolean, OUT, OUT, OUT, OUT, types.int64[::1], OUT))
+def _eliminate(
+    P: Any, pi: Any, gamma: Any, twice: Any, high: Any, low: Any, time: Any, time_low: Any, reference: Any, least: Any
+) -> None:
+    n, pairs = time.shape[0], P.shape[0] // time.shape[0]
+    actions = pairs // n
+    tile = room(WIDTH * (pairs * n + pairs + 2 * n * n + 3 * n + 2 * actions)).reshape(-1, WIDTH)
+    p, tile = tile[: pairs * n], tile[pairs * n :]
+    law, tile = tile[:pairs], tile[pairs:]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    ml, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    elapsed, tile = tile[:n], tile[n:]
+    elapsed_low, tile = tile[:n], tile[n:]
+    visits, tile = tile[:n], tile[n:]
+    weight, weight_low = tile[:actions], tile[actions:]
+    chosen = np.empty(WIDTH, np.int64)
+    for block in range((time.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, time.shape[1])
+        load(P, at, p)
+        load(pi, at, law)
+        discount = fetch(gamma, 0, at)
+        chosen[:] = n - 1
+        smallest_one = _chain_plain(p, law, discount, m, weight)
+        smallest_one = smallest(smallest_one, _factor_plain(discount, m, elapsed))
+        again = tiles.rare(elapsed)
+        if again:  # the reference is chosen as for floats, by floats: any will do
+            tiles.choose(m, elapsed, visits, chosen)
+        if twice:
+            smallest_one = _chain_doubled(p, law, discount, m, ml, weight, weight_low)
+            tiles.exchange_states(m, chosen)
+            tiles.exchange_states(ml, chosen)
+            smallest_one = smallest(smallest_one, _factor_doubled(discount, m, ml, elapsed, elapsed_low))
+        else:
+            if again:
+                smallest_one = _chain_plain(p, law, discount, m, weight)
+                tiles.exchange_states(m, chosen)
+                smallest_one = smallest(smallest_one, _factor_plain(discount, m, elapsed))
+            for i in range(n):
+                put(elapsed_low, (i,), lanes(0.0))
+        keep(smallest_one, least, 0, at)
+        for i in range(n):
+            keep(get(elapsed, (i,)), time, i, at)
+            keep(get(elapsed_low, (i,)), time_low, i, at)
+            for j in range(n):
+                keep(get(m, (i, j)), high, i * n + j, at)
+                if twice:
+                    keep(get(ml, (i, j)), low, i * n + j, at)
+        for lane in range(WIDTH):
+            reference[at + lane] = chosen[lane]

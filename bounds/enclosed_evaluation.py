@@ -10,11 +10,15 @@ reward and, where gamma > 0, the same row of P, all of these are worth the same,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numba import types
 
 from bounds import doubled
 from bounds.doubled import DOUBLED, SMALL
-from bounds.enclosed_elimination import LEAST, RELATIVE, SOLVE, Factors
+from bounds.enclosed_elimination import LEAST, PLACES, RELATIVE, SOLVE, Factors, lesser
+from bounds.enclosed_planes import OUT, REFERENCES, VECTOR, empty, expanded, load, matrix, references, table
 from bounds.enclosed_solves import (
     ascend,
     ascend_relative,
@@ -24,12 +28,14 @@ from bounds.enclosed_solves import (
     descend_size,
     lost,
     source,
-    swap,
     sweep,
     sweep_back,
 )
 from bounds.rounding import GROW, U, nonnegative, two_sum
-from mdps.kernels import inner, kernel
+from mdps import tiles
+from mdps.kernels import chunked, inner
+from mdps.lane_masks import MASK, choose, keep, smallest, some, start
+from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
 from mdps.mdp import MDP, Array
 
 Pair = tuple[Array, Array]
@@ -37,188 +43,255 @@ Pair = tuple[Array, Array]
 
 def evaluate(mdp: MDP, pi: Array, factors: Factors) -> tuple[Pair, ...]:
     """V, Q, A, rho, d and eta with radii, for float tables and their elimination."""
-    f = factors
-    found = _evaluate(mdp.P, pi, mdp.R, mdp.rho0, mdp.gamma, f.high, f.low, f.time, f.time_low, f.reference, f.error)
+    f, states, actions = factors, mdp.S, mdp.A
+    batch = f.time.shape[:-1]
+    cores = ((states,), (states, actions), (states, actions), (states,), (states,), ())
+    given = [
+        (mdp.P, 3),
+        (pi, 2),
+        (mdp.R, 2),
+        (mdp.rho0, 1),
+        (mdp.gamma, 0),
+        (f.high, 2),
+        (f.low, 2),
+        (f.time, 1),
+        (f.time_low, 1),
+    ]
+    tables = [matrix(x, batch, core) for x, core in given]
+    tables[0] = expanded(tables[0], states * actions * states)
+    results = [empty(batch, core) for core in cores for _ in range(2)]
+    _evaluate(*tables, matrix(f.error, batch, 1), references(f.reference, batch), *results)
+    found = [table(x, batch, cores[i // 2]) for i, x in enumerate(results)]
     return tuple(zip(found[::2], found[1::2], strict=True))
 
 
-@inner("UniTuple(f8,3)(f8[:],f8[:],f8[:])")
-def mean(weights: Array, x: Array, low: Array) -> tuple[float, float, float]:
-    """``sum w x / sum w`` in two floats, and the same of abs(x): n + 1 operations for each sum, one for the quotient."""
-    total, rest, mass, mass_low, size = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(x.shape[0]):
-        if weights[i] != 0.0:
-            mass, mass_low = doubled.add(mass, mass_low, weights[i], 0.0)
-            if x[i] != 0.0:
-                p, pl = doubled.multiply(weights[i], 0.0, x[i], low[i])
-                total, rest = doubled.add(total, rest, p, pl)
-                size += abs(p)
-    if mass != 1.0 or mass_low != 0.0:
-        total, rest = doubled.divide(total, rest, mass, mass_low)
-        size /= mass
-    return total, rest, size
+@inner(types.UniTuple(LANES, 3)(VECTOR, VECTOR, VECTOR, types.int64, types.int64))
+def mean(weights: Any, x: Any, low: Any, first: Any, n: Any) -> Any:
+    """``sum w x / sum w`` in two floats, and the same of abs(x): n + 1 operations for each sum, one for the quotient.
+
+    The weights are those from ``first`` on.
+    """
+    total, rest, mass, mass_low, size = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
+    for i in range(n):
+        w = get(weights, (first + i,))
+        mass, mass_low = doubled.add(mass, mass_low, w, lanes(0.0))
+        p, pl = doubled.multiply(w, lanes(0.0), get(x, (i,)), get(low, (i,)))
+        total, rest = doubled.add(total, rest, p, pl)
+        size += abs(p) + choose((w != 0.0) & (get(x, (i,)) != 0.0), SMALL, 0.0)  # the product may have vanished
+    total, rest = doubled.divide(total, rest, mass, mass_low)
+    return total, rest, size / mass
 
 
-@inner("b1(f8[:,:],f8[:],f8,i8,i8)")
-def alike(P: Array, R: Array, gamma: float, a: int, b: int) -> bool:
-    """Whether two actions have the same reward and, where it matters, the same row."""
-    if R[a] != R[b]:
-        return False
-    if gamma == 0.0:
-        return True
-    different = False
-    for j in range(P.shape[1]):
-        different |= P[a, j] != P[b, j]
-    return not different
+@inner(MASK(VECTOR, VECTOR, VECTOR, LANES, types.int64, types.int64, types.int64, types.int64))
+def as_all(P: Any, R: Any, pi: Any, gamma: Any, n: Any, first: Any, a: Any, stop: Any) -> Any:
+    """Where action ``first + a`` has the reward and, where it matters, the row of every action that may be taken instead."""
+    own = get(R, (first + a,))
+    same = own == own
+    for b in range(first, stop):
+        if b != first + a:
+            same &= (get(pi, (b,)) == 0.0) | (get(R, (b,)) == own)
+    if some(same):
+        for b in range(first, stop):
+            if b != first + a:
+                free = (get(pi, (b,)) == 0.0) | (gamma == 0.0)
+                for j in range(n):
+                    same &= free | (get(P, ((first + a) * n + j,)) == get(P, (b * n + j,)))
+    return same
 
 
-@inner("i8(f8[:,:],f8[:],f8,f8[:])")
-def only(P: Array, R: Array, gamma: float, pi: Array) -> int:
-    """An action that all that may be taken are alike to; -1 if there is none."""
-    first = -1
-    for a in range(pi.shape[0]):
-        if pi[a] > 0.0:
-            if first < 0:
-                first = a
-            elif not alike(P, R, gamma, first, a):
-                return -1
-    return first
-
-
-@inner("UniTuple(f8,2)(f8,f8)")
-def checked(x: float, r: float) -> tuple[float, float]:
+@inner(types.UniTuple(LANES, 2)(LANES, LANES))
+def checked(x: Any, r: Any) -> Any:
     """A number with its radius; nothing known where either has overflown."""
-    if r < np.inf and abs(x) < np.inf:
-        return x, r
-    return 0.0, np.inf
+    right = (r < np.inf) & (abs(x) < np.inf)
+    return choose(right, x, 0.0), choose(right, r, np.inf)
 
 
-@kernel(
-    "void(f8[:,:,:],f8[:,:],f8[:,:],f8[:],f8,f8[:,:],f8[:,:],f8[:],f8[:],i8,f8[:],"
-    "f8[:],f8[:],f8[:,:],f8[:,:],f8[:,:],f8[:,:],f8[:],f8[:],f8[:],f8[:],f8[:],f8[:])",
-    "(s,a,s),(s,a),(s,a),(s),(),(s,s),(s,s),(s),(s),(),(e)->(s),(s),(s,a),(s,a),(s,a),(s,a),(s),(s),(s),(s),(),()",
-)
+@inner(types.void(LANES, LANES, OUT, OUT, types.int64, types.int64))
+def put_down(x: Any, r: Any, mid: Any, rad: Any, k: Any, at: Any) -> None:
+    """Write a pair."""
+    keep(x, mid, k, at)
+    keep(r, rad, k, at)
+
+
+@chunked(types.void(*[TABLE] * 10, REFERENCES, *[OUT] * 12))
 def _evaluate(
-    P: Array,
-    pi: Array,
-    R: Array,
-    rho0: Array,
-    gamma: float,
-    m: Array,
-    ml: Array,
-    time: Array,
-    tl: Array,
-    ref: int,
-    error: Array,
-    V: Array,
-    rV: Array,
-    Q: Array,
-    rQ: Array,
-    A: Array,
-    rA: Array,
-    rho: Array,
-    rrho: Array,
-    d: Array,
-    rd: Array,
-    eta: Array,
-    reta: Array,
+    P: Any,
+    pi: Any,
+    R: Any,
+    rho0: Any,
+    gamma: Any,
+    high: Any,
+    low: Any,
+    time: Any,
+    time_low: Any,
+    error: Any,
+    reference: Any,
+    V: Any,
+    rV: Any,
+    Q: Any,
+    rQ: Any,
+    A: Any,
+    rA: Any,
+    rho: Any,
+    rrho: Any,
+    d: Any,
+    rd: Any,
+    eta: Any,
+    reta: Any,
 ) -> None:
-    n, actions = pi.shape
+    n, pairs = time.shape[0], P.shape[0] // time.shape[0]
+    actions = pairs // n
+    tile = room(WIDTH * (pairs * n + 2 * pairs + actions + 2 * n * n + 14 * n + PLACES)).reshape(-1, WIDTH)
+    p, tile = tile[: pairs * n], tile[pairs * n :]
+    law, tile = tile[:pairs], tile[pairs:]
+    reward, tile = tile[:pairs], tile[pairs:]
+    none, tile = tile[:actions], tile[actions:]
+    m_flat, tile = tile[: n * n], tile[n * n :]
+    ml_flat, tile = tile[: n * n], tile[n * n :]
+    m, ml = m_flat.reshape(n, n, WIDTH), ml_flat.reshape(n, n, WIDTH)
+    elapsed, tile = tile[:n], tile[n:]
+    elapsed_low, tile = tile[:n], tile[n:]
+    begin, tile = tile[:n], tile[n:]
+    expected, tile = tile[:n], tile[n:]
+    expected_low, tile = tile[:n], tile[n:]
+    slip, tile = tile[:n], tile[n:]
+    v, tile = tile[:n], tile[n:]
+    vl, tile = tile[:n], tile[n:]
+    v_size, tile = tile[:n], tile[n:]
+    h, tile = tile[:n], tile[n:]
+    hl, tile = tile[:n], tile[n:]
+    h_size, tile = tile[:n], tile[n:]
+    x, tile = tile[:n], tile[n:]
+    xl, known_to = tile[:n], tile[n:]
+    chosen = np.empty(WIDTH, np.int64)
     few = (2 * (n + actions) + 8) * DOUBLED  # roundings of a sum over actions or states, with what is done to it
-    none = np.zeros(actions)
-    mean_reward, low, slip = np.empty(n), np.empty(n), np.empty(n)
-    for s in range(n):
-        mean_reward[s], low[s], size = mean(pi[s], R[s], none)
-        slip[s] = few * size + SMALL if size > 0.0 else 0.0  # a product may underflow
     grow = GROW + 8 * n * U
+    for a in range(actions):
+        put(none, (a,), lanes(0.0))
+    for block in range((eta.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, eta.shape[1])
+        load(P, at, p)
+        load(pi, at, law)
+        load(R, at, reward)
+        load(rho0, at, begin)
+        load(high, at, m_flat)
+        load(low, at, ml_flat)
+        load(time, at, elapsed)
+        load(time_low, at, elapsed_low)
+        load(error, at, known_to)
+        load(gamma, at, x[:1])
+        discount = get(x, (0,))
+        chosen[:] = reference[at : at + WIDTH]
 
-    v, vl, v_size = mean_reward.copy(), low.copy(), np.empty(n)
-    least, total = source(v, slip, error[SOLVE], error, v_size)
-    swap(v, ref)
-    swap(vl, ref)
-    swap(v_size, ref)
-    least = min(least, descend(m, ml, v, vl))
-    level, level_low = doubled.divide(v[n - 1], vl[n - 1], time[n - 1], tl[n - 1])
-    least = min(least, ascend(m, ml, v, vl, n))
-    smallest = min(descend_size(m, v_size), ascend_size(m, v_size, n))
-    v_lost = lost(least, smallest, total, error)
-    swap(v, ref)
-    swap(vl, ref)
-    swap(v_size, ref)
+        for s in range(n):
+            y, yl, size = mean(law, reward[s * actions : (s + 1) * actions], none, s * actions, actions)
+            put(expected, (s,), y)
+            put(expected_low, (s,), yl)
+            put(slip, (s,), choose(size > 0.0, few * size + SMALL, 0.0))  # a product may underflow
+            put(v, (s,), y)
+            put(vl, (s,), yl)
+        least, total = source(v, slip, get(known_to, (SOLVE,)), known_to, v_size)
+        tiles.exchange(v, chosen)
+        tiles.exchange(vl, chosen)
+        tiles.exchange(v_size, chosen)
+        least = smallest(least, descend(m, ml, v, vl))
+        level, level_low = doubled.divide(get(v, (n - 1,)), get(vl, (n - 1,)), get(elapsed, (n - 1,)), get(elapsed_low, (n - 1,)))
+        least = smallest(least, ascend(m, ml, v, vl, n))
+        narrow = descend_size(m, v_size)
+        narrow = smallest(narrow, ascend_size(m, v_size, n))
+        v_lost = lost(least, narrow, total, known_to)
+        tiles.exchange(v, chosen)
+        tiles.exchange(vl, chosen)
+        tiles.exchange(v_size, chosen)
 
-    # relative values: the level is taken out first, and whatever is taken out comes back with the rest
-    h, hl, h_size = np.empty(n), np.empty(n), np.empty(n)
-    for s in range(n):
-        h[s], hl[s] = doubled.add(mean_reward[s], low[s], -level, -level_low)
-        slip[s] += few * (abs(mean_reward[s]) + abs(level))
-    least, total = source(h, slip, error[RELATIVE], error, h_size)
-    swap(h, ref)
-    swap(hl, ref)
-    swap(h_size, ref)
-    least = min(least, descend(m, ml, h, hl))
-    rest, rest_low, product = ascend_relative(m, ml, time, tl, h, hl, -1.0)
-    smallest = descend_size(m, h_size)
-    spread, product_size = ascend_relative_size(m, time, h_size, 1.0)
-    h_lost = lost(min(least, product), min(smallest, product_size), total, error)
-    swap(h, ref)
-    swap(hl, ref)
-    swap(h_size, ref)
-    slack = few * (abs(level) + abs(rest))
-    level, level_low = doubled.add(level, level_low, rest, rest_low)
-    slack += spread + h_lost
+        # relative values: the level is taken out first, and whatever is taken out comes back with the rest
+        for s in range(n):
+            y, yl = doubled.add(get(expected, (s,)), get(expected_low, (s,)), -level, -level_low)
+            put(h, (s,), y)
+            put(hl, (s,), yl)
+            put(slip, (s,), get(slip, (s,)) + few * (abs(get(expected, (s,))) + abs(level)))
+        least, total = source(h, slip, get(known_to, (RELATIVE,)), known_to, h_size)
+        tiles.exchange(h, chosen)
+        tiles.exchange(hl, chosen)
+        tiles.exchange(h_size, chosen)
+        least = smallest(least, descend(m, ml, h, hl))
+        rest, rest_low, product = ascend_relative(m, ml, elapsed, elapsed_low, h, hl, -1.0)
+        narrow = descend_size(m, h_size)
+        spread, product_size = ascend_relative_size(m, elapsed, h_size, 1.0)
+        h_lost = lost(smallest(least, product), smallest(narrow, product_size), total, known_to)
+        slack = few * (abs(level) + abs(rest))
+        level, level_low = doubled.add(level, level_low, rest, rest_low)
+        slack += spread + h_lost
+        for s in range(n - 1):  # the reference is known: its own value is zero
+            put(h_size, (s,), get(h_size, (s,)) + h_lost)
+        put(h_size, (n - 1,), lanes(0.0))
+        tiles.exchange(h, chosen)
+        tiles.exchange(hl, chosen)
+        tiles.exchange(h_size, chosen)
 
-    for s in range(n):
-        same = only(P[s], R[s], gamma, pi[s])
-        V[s], rV[s] = checked(v[s], (abs(vl[s]) + v_size[s] + v_lost) * GROW)
-        for a in range(actions):
-            if same >= 0 and (a == same or alike(P[s], R[s], gamma, same, a)):
-                A[s, a], rA[s, a] = 0.0, 0.0
-                Q[s, a], rQ[s, a] = V[s], rV[s]
-                continue
-            ahead, rest, scale = mean(P[s, a], h, hl)
-            off, mass = 0.0, 0.0
-            for j in range(n):
-                off += P[s, a, j] * (h_size[j] + h_lost) if j != ref else 0.0
-                mass += P[s, a, j]
-            ahead, rest = doubled.multiply(gamma, 0.0, ahead, rest)
-            x, xl = doubled.add(ahead, rest, R[s, a], 0.0)
-            x, xl = doubled.add(x, xl, -h[s], -hl[s])
-            x, xl = doubled.add(x, xl, -level, -level_low)
-            r = few * (abs(R[s, a]) + gamma * scale + abs(h[s]) + abs(level))
-            r += gamma * off / mass * grow + (h_size[s] + h_lost if s != ref else 0.0) + slack
-            r += SMALL if r != 0.0 else 0.0
-            A[s, a], rA[s, a] = checked(x, (abs(xl) + r) * GROW)
-            y, yl = doubled.add(x, xl, v[s], vl[s])
-            r += v_size[s] + v_lost + few * (abs(x) + abs(v[s]))
-            Q[s, a], rQ[s, a] = checked(y, (abs(yl) + r) * GROW)
+        for s in range(n):
+            here, here_low = get(v, (s,)), get(vl, (s,))
+            mid_v, rad_v = checked(here, (abs(here_low) + get(v_size, (s,)) + v_lost) * GROW)
+            put_down(mid_v, rad_v, V, rV, s, at)
+            for a in range(actions):
+                i = s * actions + a
+                ahead, behind, scale = mean(p, h, hl, i * n, n)
+                off, mass = lanes(0.0), lanes(0.0)
+                for j in range(n):
+                    off += get(p, (i * n + j,)) * get(h_size, (j,))
+                    mass += get(p, (i * n + j,))
+                ahead, behind = doubled.multiply(discount, lanes(0.0), ahead, behind)
+                y, yl = doubled.add(ahead, behind, get(reward, (i,)), lanes(0.0))
+                y, yl = doubled.add(y, yl, -get(h, (s,)), -get(hl, (s,)))
+                y, yl = doubled.add(y, yl, -level, -level_low)
+                r = few * (abs(get(reward, (i,))) + discount * scale + abs(get(h, (s,))) + abs(level))
+                r += discount * off / mass * grow + get(h_size, (s,)) + slack
+                r += choose(r != 0.0, SMALL, 0.0)
+                mid, rad = checked(y, (abs(yl) + r) * GROW)
+                q, ql = doubled.add(y, yl, here, here_low)
+                r += get(v_size, (s,)) + v_lost + few * (abs(y) + abs(here))
+                mid_q, rad_q = checked(q, (abs(ql) + r) * GROW)
+                nothing = as_all(p, reward, law, discount, n, s * actions, a, (s + 1) * actions)
+                put_down(choose(nothing, 0.0, mid), choose(nothing, 0.0, rad), A, rA, i, at)
+                put_down(choose(nothing, mid_v, mid_q), choose(nothing, rad_v, rad_q), Q, rQ, i, at)
 
-    x, xl = np.zeros(n), np.zeros(n)
-    mass, mass_low = 0.0, 0.0
-    for s in range(n):
-        mass, mass_low = doubled.add(mass, mass_low, rho0[s], 0.0)
-    least, total = error[LEAST], 1.0
-    for s in range(n):
-        if rho0[s] != 0.0:
-            x[s], xl[s] = doubled.divide(rho0[s], 0.0, mass, mass_low)
-            least = min(least, x[s])
-    value, value_low, value_size = 0.0, 0.0, 0.0
-    for s in range(n):
-        if x[s] != 0.0:
-            p, pl = doubled.multiply(x[s], xl[s], v[s], vl[s])
-            value, value_low = doubled.add(value, value_low, p, pl)
-            value_size += x[s] * (few * abs(v[s]) + v_size[s] + v_lost)
-    eta[0], reta[0] = checked(value, (abs(value_low) + value_size + (SMALL if value_size > 0.0 else 0.0)) * grow)
-    swap(x, ref)
-    swap(xl, ref)
-    least = min(least, sweep(m, ml, x, xl, n), sweep_back(m, ml, x, xl))
-    loss = lost(least, 1.0, total if error[SOLVE] < np.inf else np.inf, error)
-    swap(x, ref)
-    swap(xl, ref)
-    one, one_low = two_sum(1.0, -gamma)
-    relative = (error[SOLVE] + (few if mass != 1.0 or mass_low != 0.0 else 0.0)) * (1 + 4 * error[SOLVE])
-    for s in range(n):
-        off = relative * x[s] + loss
-        rho[s], rrho[s] = nonnegative(*checked(x[s], (abs(xl[s]) + off) * GROW))
-        y, yl = doubled.multiply(one, one_low, x[s], xl[s])
-        off = one * off + DOUBLED * y + (SMALL if x[s] != 0.0 and y < SMALL else 0.0)
-        d[s], rd[s] = nonnegative(*checked(y, (abs(yl) + off) * GROW))
+        mass, mass_low = lanes(0.0), lanes(0.0)
+        for s in range(n):
+            mass, mass_low = doubled.add(mass, mass_low, get(begin, (s,)), lanes(0.0))
+        least = get(known_to, (LEAST,))
+        value, value_low, value_size = lanes(0.0), lanes(0.0), lanes(0.0)
+        for s in range(n):
+            first = get(begin, (s,))
+            y, yl = doubled.divide(first, lanes(0.0), mass, mass_low)
+            least = lesser(least, y, first != 0.0)
+            put(x, (s,), y)
+            put(xl, (s,), yl)
+            q, ql = doubled.multiply(y, yl, get(v, (s,)), get(vl, (s,)))
+            value, value_low = doubled.add(value, value_low, q, ql)
+            size = get(v_size, (s,)) + v_lost
+            moved = (first != 0.0) & ((get(v, (s,)) != 0.0) | (size > 0.0))
+            value_size += choose(moved, y * (few * abs(get(v, (s,))) + size) + SMALL, 0.0)
+        mid, rad = checked(value, (abs(value_low) + value_size) * grow)
+        put_down(mid, rad, eta, reta, 0, at)
+        tiles.exchange(x, chosen)
+        tiles.exchange(xl, chosen)
+        least = smallest(least, sweep(m, ml, x, xl, n))
+        least = smallest(least, sweep_back(m, ml, x, xl))
+        relative = get(known_to, (SOLVE,))
+        loss = lost(least, lanes(1.0), choose(relative < np.inf, 1.0, np.inf), known_to)
+        tiles.exchange(x, chosen)
+        tiles.exchange(xl, chosen)
+        one, one_low = two_sum(lanes(1.0), -discount)
+        inexact = (mass != 1.0) | (mass_low != 0.0)
+        relative = (relative + choose(inexact, few, 0.0)) * (1.0 + 4.0 * relative)
+        for s in range(n):
+            there, there_low = get(x, (s,)), get(xl, (s,))
+            off = relative * there + loss
+            mid, rad = checked(there, (abs(there_low) + off) * GROW)
+            mid, rad = nonnegative(mid, rad)
+            put_down(mid, rad, rho, rrho, s, at)
+            y, yl = doubled.multiply(one, one_low, there, there_low)
+            off = one * off + DOUBLED * y + choose((there != 0.0) & (y < SMALL), SMALL, 0.0)
+            mid, rad = checked(y, (abs(yl) + off) * GROW)
+            mid, rad = nonnegative(mid, rad)
+            put_down(mid, rad, d, rd, s, at)

@@ -8,22 +8,37 @@ from typing import Any, cast
 
 import numpy as np
 
-from bounds import rounding
+from bounds import rounded, rounding
+from bounds.arranged import arrange, in_planes
 from bounds.enclosed_laws import Advantages, Distributions, Weighted
-from bounds.enclosure import Axis, Enclosure, Top, Total, apply, pair, reduced
+from bounds.enclosure import Axis, Enclosure, Top, Total, binary, decided, middle, pair, reduced, shared, unary
 from bounds.maybe import Maybe
 from mdps.mdp import Array
 
 
-def _elementwise(operation: Any) -> Callable[..., Enclosure]:
-    def answer(*inputs: Any) -> Enclosure:
-        return Enclosure(*apply(operation, *(part for x in inputs for part in pair(x))))
+def _binary(operation: int) -> Callable[[Any, Any], Enclosure]:
+    def answer(x: Any, y: Any) -> Enclosure:
+        return Enclosure(*binary(operation, x, y))
+
+    return answer
+
+
+def _unary(operation: int) -> Callable[[Any], Enclosure]:
+    def answer(x: Any) -> Enclosure:
+        return Enclosure(*unary(operation, x))
+
+    return answer
+
+
+def _library(operation: int, function: Any) -> Callable[[Any], Enclosure]:
+    def answer(x: Any) -> Enclosure:
+        return Enclosure(*unary(operation, x, function(x.mid)))
 
     return answer
 
 
 _multiplied, _divided, _subtracted, _larger = (
-    _elementwise(x) for x in (rounding.multiply, rounding.divide, rounding.subtract, rounding.maximum)
+    _binary(x) for x in (rounded.MULTIPLY, rounded.DIVIDE, rounded.SUBTRACT, rounded.MAXIMUM)
 )
 
 
@@ -37,7 +52,7 @@ def _multiply(x: Any, y: Any) -> Enclosure:
 
 def _divide(x: Any, y: Any) -> Enclosure:
     if isinstance(y, Total) and y.parts is x:
-        return Distributions(*rounding.shares(x.mid, x.rad))
+        return Distributions(*shared(x))
     return x if isinstance(x, Enclosure) and _is_one(y) and np.broadcast_shapes(x.shape, y.shape) == x.shape else _divided(x, y)
 
 
@@ -56,10 +71,10 @@ def _subtract(x: Any, y: Any) -> Enclosure:
     return cast(Enclosure, np.minimum(difference, 0.0)) if isinstance(y, Top) and y.parts is x else difference
 
 
-def _decision(operation: Any, *, swap: bool = False, negate: bool = False) -> Callable[[Any, Any], Maybe]:
+def _decision(question: int, *, swap: bool = False, negate: bool = False) -> Callable[[Any, Any], Maybe]:
     def decide(x: Any, y: Any) -> Maybe:
         x, y = (y, x) if swap else (x, y)
-        possibly, certainly = apply(operation, *pair(x), *pair(y))
+        possibly, certainly = decided(question, x, y)
         return ~Maybe(possibly, certainly) if negate else Maybe(possibly, certainly)
 
     return decide
@@ -68,7 +83,12 @@ def _decision(operation: Any, *, swap: bool = False, negate: bool = False) -> Ca
 def _power(base: Any, exponent: Any) -> Enclosure:
     if isinstance(exponent, Enclosure):
         raise TypeError("an enclosure can only be raised to an exact power")
-    return Enclosure(*apply(rounding.power, *pair(base), exponent))
+    if np.ndim(exponent) == 0 and exponent == 2:
+        return Enclosure(*unary(rounded.SQUARE, base))
+    given = arrange((*pair(base), exponent, np.power(base.mid, exponent)))
+    mid, rad = given.room(), given.room()
+    rounded.power(*given.matrices, given.rows, mid, rad)
+    return Enclosure(given.table(mid), given.table(rad))
 
 
 def _matmul(x: Any, y: Any) -> Enclosure:
@@ -98,7 +118,9 @@ def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> 
     size = contract(*(np.abs(m) for m, _ in pairs)) if any((m < 0).any() for m, _ in pairs) else mid
     whole = contract(*(np.abs(m) + r for m, r in pairs)) if any(np.any(r) for _, r in pairs) else size
     rad = whole - size + 4 * (terms + len(pairs) + 1) * rounding.U * whole
-    rad = rad * rounding.GROW + terms * rounding.TINY * (whole > 0)
+    smallest = math.prod(float(np.min(np.abs(m) + r, where=np.abs(m) + r > 0, initial=1.0)) for m, r in pairs)
+    some = whole > 0 if smallest > rounding.TINY else contract(*((np.abs(m) + r > 0).astype(float) for m, r in pairs)) > 0
+    rad = rad * rounding.GROW + terms * rounding.TINY * some
     known = (rad < np.inf) & np.isfinite(mid)
     return Enclosure(np.where(known, mid, 0.0), np.where(known, rad, np.inf))
 
@@ -121,9 +143,9 @@ def _solved(system: Any, right: Any) -> Enclosure:
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
-    if isinstance(condition, Maybe) and condition.open.any():
-        with np.errstate(all="ignore"):
-            return Enclosure(*apply(rounding.select, condition.possibly, condition.certainly, *pair(x), *pair(y)))
+    if isinstance(condition, Maybe) and (either := condition.open).any():
+        known, hull = _where(condition.certainly, x, y), _hull(Enclosure(*pair(x)), Enclosure(*pair(y)))
+        return _where(either, hull, known)
     condition = condition.certainly if isinstance(condition, Maybe) else condition
     if not isinstance(x, Enclosure) and not isinstance(y, Enclosure):
         return np.where(condition, x, y)
@@ -131,10 +153,29 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return Enclosure(np.where(condition, a, b), np.where(condition, ra, rb))
 
 
+def _hull(x: Enclosure, y: Enclosure) -> Enclosure:
+    """What contains both; of two numbers that are one, the number."""
+    same = (x.mid == y.mid) & (x.rad == y.rad)
+    (low, high), (least, most) = x.bounds(), y.bounds()
+    mid, rad = middle(np.minimum(low, least), np.maximum(high, most))
+    return Enclosure(np.where(same, x.mid, mid), np.where(same, x.rad, rad))
+
+
 def _joined(join: Any) -> Callable[..., Enclosure]:
     def answer(parts: Any, axis: int = 0) -> Enclosure:
         pairs = [pair(x) if isinstance(x, Enclosure) else (x, np.zeros(np.shape(x))) for x in parts]
-        return Enclosure(join([m for m, _ in pairs], axis), join([r for _, r in pairs], axis))
+        mids, rads = [np.asarray(m) for m, _ in pairs], [r for _, r in pairs]
+        depth, new = mids[0].ndim, int(join is np.stack)
+        if depth + new < 2 or axis % (depth + new) == 0 or not (depth == 1 or any(in_planes(m) for m in mids)):
+            return Enclosure(join(mids, axis), join(rads, axis))
+        if new:
+            at = axis % (depth + 1)
+            shape = (*mids[0].shape[:at], len(mids), *mids[0].shape[at:])
+        else:
+            along = sum(m.shape[axis] for m in mids)
+            shape = tuple(along if a == axis % depth else n for a, n in enumerate(mids[0].shape))
+        mid, rad = (np.moveaxis(np.empty((*shape[1:], shape[0])), -1, 0) for _ in range(2))  # in planes, as the parts are
+        return Enclosure(join(mids, axis, out=mid), join(rads, axis, out=rad))
 
     return answer
 
@@ -151,7 +192,7 @@ def _broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
 
 
 def _ptp(x: Enclosure, axis: Axis = None, keepdims: bool = False) -> Enclosure:
-    return reduced(rounding.span, x, axis, keepdims)
+    return reduced(rounded.SPAN, x, axis, keepdims)
 
 
 def _finite(x: Enclosure) -> Maybe:
@@ -172,7 +213,7 @@ def _take_along_axis(x: Enclosure, indices: Any, axis: int) -> Enclosure:
 
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
-    "add": _elementwise(rounding.add),
+    "add": _binary(rounded.ADD),
     "subtract": _subtract,
     "multiply": _multiply,
     "divide": _divide,
@@ -180,21 +221,21 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "minimum": lambda x, y: -np.maximum(-x, -y),
     "negative": lambda x: Advantages(-x.mid, x.rad, x.process) if isinstance(x, Advantages) else Enclosure(-x.mid, x.rad),
     "positive": lambda x: x,
-    "absolute": _elementwise(rounding.absolute),
-    "sqrt": _elementwise(rounding.square_root),
+    "absolute": _unary(rounded.ABSOLUTE),
+    "sqrt": _unary(rounded.ROOT),
     "square": lambda x: _power(x, 2),
-    "exp": _elementwise(rounding.exponential),
-    "expm1": _elementwise(rounding.exponential_less_one),
-    "log": _elementwise(rounding.logarithm),
-    "log1p": _elementwise(rounding.logarithm_of_one_more),
+    "exp": _library(rounded.EXP, np.exp),
+    "expm1": _library(rounded.EXPM1, np.expm1),
+    "log": _library(rounded.LOG, np.log),
+    "log1p": _library(rounded.LOG1P, np.log1p),
     "power": _power,
     "matmul": _matmul,
-    "less": _decision(rounding.less),
-    "less_equal": _decision(rounding.less_equal),
-    "greater": _decision(rounding.less, swap=True),
-    "greater_equal": _decision(rounding.less_equal, swap=True),
-    "equal": _decision(rounding.equal),
-    "not_equal": _decision(rounding.equal, negate=True),
+    "less": _decision(rounded.LESS),
+    "less_equal": _decision(rounded.LESS_EQUAL),
+    "greater": _decision(rounded.LESS, swap=True),
+    "greater_equal": _decision(rounded.LESS_EQUAL, swap=True),
+    "equal": _decision(rounded.EQUAL),
+    "not_equal": _decision(rounded.EQUAL, negate=True),
     "isnan": lambda x: np.zeros(x.shape, dtype=bool),
     "isfinite": _finite,
     "isinf": _infinite,

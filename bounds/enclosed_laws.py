@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bounds import enclosed_kernels as kernels
+from bounds import enclosed_divergences as divergences
 from bounds import rounding
-from bounds.enclosure import Axis, Enclosure, apply, is_last
+from bounds.enclosed_planes import empty, expanded, matrix, table
+from bounds.enclosure import Axis, Enclosure, confine, is_last
 from mdps.mdp import MDP, Array
 
 
@@ -79,7 +80,7 @@ class Law(Distributions):
 
     def __init__(self, table: Array) -> None:
         table = np.asarray(table, dtype=float)
-        off = kernels.off_one(table)[..., None]
+        off = _off_one(table)[..., None]
         super().__init__(table, np.where(off == 0.0, 0.0, table * (off * 1.01) + rounding.TINY * (table > 0)))
         self.table = table
 
@@ -87,6 +88,15 @@ class Law(Distributions):
         law = object.__new__(Law)
         law.mid, law.rad, law.table = change(self.mid), change(self.rad), change(self.table)
         return law
+
+
+def _off_one(rows: Array) -> Array:
+    """How far the sum of each row of a table [..., n] may be from one."""
+    *shape, n = rows.shape
+    batch, core = tuple(shape[:1]), tuple(shape[1:])
+    off = empty(batch, core)
+    divergences.off_one(expanded(matrix(rows, batch, len(core) + 1), len(off) * n), n, off)
+    return table(off, batch, core)
 
 
 class Visits(Distributions):
@@ -113,13 +123,16 @@ class Weighted(Enclosure):
         total = super().sum(axis, keepdims)
         if not is_last(axis, self.ndim) or np.shape(self.values)[-1:] != self.shape[-1:]:
             return total
-        wide = total.rad > 0.01 * np.abs(total.mid)
+        flat = total[..., 0] if keepdims else total
+        wide = flat.rad > 0.01 * np.abs(flat.mid)
         if not wide.any():
             return total
-        low, high = self.values.bounds()
-        ends = low.min(-1, keepdims=keepdims), high.max(-1, keepdims=keepdims)
-        least, most = (np.broadcast_to(end, total.shape) for end in ends)
-        known = wide & np.isfinite(least) & np.isfinite(most)
+        rows = Enclosure(*(np.broadcast_to(x, self.shape)[wide] for x in (self.values.mid, self.values.rad)))
+        low, high = rows.bounds()
+        least, most, sums = low.min(-1), high.max(-1), flat[wide]
         with np.errstate(all="ignore"):
-            confined = Enclosure(*apply(rounding.confine, total.mid, total.rad, least, most))
-        return Enclosure(np.where(known, confined.mid, total.mid), np.where(known, confined.rad, total.rad))
+            confined = confine(sums, least, most)
+        known = np.isfinite(least) & np.isfinite(most)
+        mid, rad = flat.mid.copy("K"), flat.rad.copy("K")
+        mid[wide], rad[wide] = np.where(known, confined.mid, sums.mid), np.where(known, confined.rad, sums.rad)
+        return Enclosure(mid[..., None], rad[..., None]) if keepdims else Enclosure(mid, rad)

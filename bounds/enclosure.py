@@ -18,7 +18,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from bounds import rounding
+from bounds import rounded
+from bounds.arranged import arrange, arrange_rows, in_planes
+from mdps.lanes import WIDTH
 from mdps.mdp import Array
 from mdps.numbers import Numbers
 
@@ -88,8 +90,7 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper ends, rounded outwards; -inf and inf where nothing is known."""
         with np.errstate(all="ignore"):
-            low, high = apply(rounding.ends, self.mid, self.rad)
-        return low, high
+            return ends(self.mid, self.rad)
 
     def either(self, other: Enclosure) -> Enclosure:
         """Of two enclosures of the same numbers, entry by entry the one that says more."""
@@ -126,7 +127,7 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Enclosure:
         """Sum along axes."""
-        total = reduced(rounding.total, self, axis, keepdims)
+        total = reduced(rounded.TOTAL, self, axis, keepdims)
         return Total(total.mid, total.rad, self) if keepdims and is_last(axis, self.ndim) else total
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Enclosure:
@@ -136,12 +137,12 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Enclosure:
         """Maximum along axes."""
-        top = reduced(rounding.largest, self, axis, keepdims)
+        top = reduced(rounded.MOST, self, axis, keepdims)
         return Top(top.mid, top.rad, self) if keepdims and is_last(axis, self.ndim) else top
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Enclosure:
         """Minimum along axes."""
-        return -reduced(rounding.largest, -self, axis, keepdims)
+        return -reduced(rounded.MOST, -self, axis, keepdims)
 
     def clip(self, low: Any, high: Any) -> Enclosure:
         """The numbers, moved to the nearest end where they lie outside [low, high]."""
@@ -226,35 +227,82 @@ def pair(x: Any) -> tuple[Any, Any]:
     return (x.mid, x.rad) if isinstance(x, Enclosure) else (x, 0.0)
 
 
-def apply(operation: Any, *tables: Any) -> tuple[Array, Array]:
-    """Run an elementwise kernel on tables that broadcast, each as one long row: many short ones would cost more than the work."""
-    shape = np.broadcast_shapes(*(np.shape(x) for x in tables))
-    size = math.prod(shape)
-    first, second = operation(*(_row(x, shape, size) for x in tables))
-    return first.reshape(shape), second.reshape(shape)
+def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
+    """Two pairs to one, entry by entry: :data:`bounds.rounded.ADD` and what follows it."""
+    given = arrange((*pair(x), *pair(y)))
+    mid, rad = given.room(), given.room()
+    rounded.combine(operation, *given.matrices, given.rows, mid, rad)
+    return given.table(mid), given.table(rad)
 
 
-def _row(x: Any, shape: tuple[int, ...], size: int) -> Array:
-    x = np.asarray(x)
-    if x.size and not any(x.strides):
-        return np.broadcast_to(x[(0,) * x.ndim], (size,))
-    return (x if x.shape == shape else np.broadcast_to(x, shape)).reshape(size)
+def unary(operation: int, x: Any, value: Any = 0.0) -> tuple[Array, Array]:
+    """A function of a pair, entry by entry: :data:`bounds.rounded.ABSOLUTE` and what follows it."""
+    given = arrange((*pair(x), value))
+    mid, rad = given.room(), given.room()
+    rounded.apply(operation, *given.matrices, given.rows, mid, rad)
+    return given.table(mid), given.table(rad)
 
 
-def reduced(operation: Any, x: Any, axis: Axis, keepdims: bool) -> Enclosure:
-    """A kernel of one axis along any."""
+def decided(question: int, x: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether ``x < y``, or as :data:`bounds.rounded.LESS` and what follows it say, may be and must be."""
+    given: Any = arrange((*pair(x), *pair(y)))
+    possibly, certainly = given.room(np.bool_), given.room(np.bool_)
+    rounded.compare(question, *given.matrices, given.rows, possibly, certainly)
+    return given.table(possibly), given.table(certainly)
+
+
+def ends(mid: Array, rad: Array) -> tuple[Array, Array]:
+    """Lower and upper ends of pairs, rounded outwards."""
+    given = arrange((mid, rad))
+    low, high = given.room(), given.room()
+    rounded.ends(*given.matrices, given.rows, low, high)
+    return given.table(low), given.table(high)
+
+
+def reduced(question: int, x: Any, axis: Axis, keepdims: bool) -> Enclosure:
+    """What entries along axes come to: :data:`bounds.rounded.TOTAL` and what follows it."""
     x = x if isinstance(x, Enclosure) else Enclosure(x)
     axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
-    kept = tuple(a for a in range(x.ndim) if a not in axes)
-
-    def last(table: Array) -> Array:
-        if axes == (x.ndim - 1,):
-            return table
-        return table.transpose(kept + axes).reshape(*(table.shape[a] for a in kept), -1)
-
-    with np.errstate(all="ignore"):
-        mid, rad = operation(last(x.mid), last(x.rad))
+    matrices, rows, count, table = arrange_rows(x.mid, x.rad, axes)
+    if not axes or 0 in (n := tuple(x.shape[a] for a in axes)):
+        raise ValueError(f"a reduction along axes {axes} of shape {x.shape} is of no entries; give at least one")
+    mid, rad = (np.empty((rows.shape[1] // math.prod(n), max(count, WIDTH))) for _ in range(2))
+    rounded.reduce(question, *matrices, rows, mid, rad)
+    mid, rad = table(mid), table(rad)
     if keepdims:
-        shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
-        mid, rad = np.reshape(mid, shape), np.reshape(rad, shape)
+        for a in sorted(axes):
+            mid, rad = np.expand_dims(mid, a), np.expand_dims(rad, a)
     return Enclosure(mid, rad)
+
+
+def shared(x: Enclosure) -> tuple[Array, Array]:
+    """``w / sum w`` along the last axis."""
+    axes = (x.ndim - 1,)
+    matrices, rows, count, _ = arrange_rows(x.mid, x.rad, axes)
+    n = x.shape[-1]
+    mid: Array
+    rad: Array
+    mid, rad = (np.empty((rows.shape[1], max(count, WIDTH))) for _ in range(2))
+    rounded.shares(n, *matrices, rows, mid, rad)
+    if in_planes(x.mid):
+        core = x.shape[1:]
+        mid, rad = (m[:, :count].reshape(*core, count).transpose(len(core), *range(len(core))) for m in (mid, rad))
+    else:
+        mid, rad = (m[:, :count].T.reshape(x.shape) for m in (mid, rad))
+    return mid, rad
+
+
+def middle(low: Array, high: Array) -> tuple[Array, Array]:
+    """Intervals as pairs; the lower end of one stays at or above zero where it was exactly that."""
+    given = arrange((low, high))
+    mid, rad = given.room(), given.room()
+    rounded.middle(*given.matrices, given.rows, mid, rad)
+    return given.table(mid), given.table(rad)
+
+
+def confine(x: Enclosure, low: Array, high: Array) -> Enclosure:
+    """Numbers that are known to lie in [low, high] too."""
+    least, most = x.bounds()
+    mid, rad = middle(np.maximum(low, least), np.minimum(high, most))
+    wide = x.rad > 0.5 * (high - low)
+    return Enclosure(np.where(wide, mid, x.mid), np.where(wide, rad, x.rad))

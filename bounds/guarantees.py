@@ -54,6 +54,12 @@ def _policy_gradient(c: Comparison) -> Array:
     return c.old.rho[..., None] * c.old.pi * c.old.A
 
 
+@once
+def _slope(c: Comparison) -> Array:
+    """What the policy gradient makes of the parameter step, [*B]."""
+    return total(_policy_gradient(c) * _parameter_step(c), 2)
+
+
 def _norm(x: Array) -> Array:
     """Euclidean norm over states and actions, [*B,S,A] -> [*B], without under- or overflow."""
     most = largest(np.abs(x), 2)
@@ -150,9 +156,7 @@ def npg_rate(c: Comparison) -> Sides:
 )
 def softmax_smooth(c: Comparison) -> Sides:
     """eta is 8/(1-gamma)^3-smooth in softmax parameters for rewards in [0,1], so steps up to (1-gamma)^3/8 are monotone."""
-    step = _parameter_step(c)
-    linear = total(_policy_gradient(c) * step, 2)
-    return np.abs(c.improvement - linear), 4 * _width(c) * c.horizon**3 * total(step**2, 2)
+    return np.abs(c.improvement - _slope(c)), 4 * _width(c) * c.horizon**3 * total(_parameter_step(c) ** 2, 2)
 
 
 @lemma(
@@ -163,9 +167,7 @@ def softmax_smooth(c: Comparison) -> Sides:
 )
 def l2_step(c: Comparison) -> Sides:
     """With equality along the vanilla gradient: an l2 ball on the parameters gives that step."""
-    gradient, step = _policy_gradient(c), _parameter_step(c)
-    lhs = np.maximum(total(gradient * step, 2), 0.0)
-    return lhs, _norm(gradient) * _norm(step)
+    return np.maximum(_slope(c), 0.0), _norm(_policy_gradient(c)) * _norm(_parameter_step(c))
 
 
 @lemma(
@@ -177,10 +179,9 @@ def l2_step(c: Comparison) -> Sides:
 def natural_step(c: Comparison) -> Sides:
     """With equality along F^+ b, upwards: the sign in the note's eq. 32 leads down. b'F^+b = E_d E_pi A^2 / (1-gamma)^2."""
     step = _parameter_step(c)
-    lhs = np.maximum(total(_policy_gradient(c) * step, 2), 0.0)
     score = step - weighted(c.old.pi, step)[..., None]
     measure = np.sqrt(c.old.d[..., None] * c.old.pi)
-    return lhs, _norm(measure * score) * _norm(measure * c.old.A) * c.horizon
+    return np.maximum(_slope(c), 0.0), _norm(measure * score) * _norm(measure * c.old.A) * c.horizon
 
 
 @once

@@ -39,8 +39,7 @@ def rho_flow(c: Comparison) -> tuple[Array, Array, Array]:
 @identity("adv-zero-mean", source="definition of the advantage", formula=r"\sum_a\pi(a|s)A_\pi(s,a)=0")
 def adv_zero_mean(c: Comparison) -> tuple[Array, Array, Array]:
     """At every state; A rebuilt from the relative values, before its mean is taken out."""
-    reward = weighted(c.old.pi, c.mdp.R)
-    h, level = c.old.resolvent.relative_values(reward)
+    h, level = c.relative_values
     A = backup(c.mdp.P, c.mdp.R, c.gamma, h) - h[..., None] - level[..., None, None]
     return weighted(c.old.pi, A), np.zeros(1), c.reward_scale[..., None]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from bounds import divergences
 from bounds.catalogue import Mask, lemma
-from bounds.comparison import Comparison, once
-from bounds.tables import connected, dot, largest, normalised, overlap, total, weighted
+from bounds.comparison import Comparison, once, unit_values
+from bounds.tables import connected, dot, largest, normalised, overlap, total
 from mdps.elimination import Resolvent, backup, eliminate, forward
 from mdps.mdp import Array
 from mdps.numbers import Numbers
@@ -142,10 +142,9 @@ def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
     Kemeny's constant less one is the trace of the unit rewards' biases. Any bias will do: the unit rewards sum to a constant,
     whose bias is constant.
     """
-    chains, units = _undiscounted(c), np.eye(c.mdp.S)
-    stationary = _stationary(chains.old)
-    bias = [chains.new.relative_values(unit)[0] for unit in units]
-    kemeny = sum(bias[k][..., k] for k in range(c.mdp.S))
+    chains = _undiscounted(c)
+    stationary, bias = _stationary(chains.old), unit_values(chains.new)
+    kemeny = sum(bias[..., k, k] for k in range(c.mdp.S))
     source = forward(c.mdp.P, stationary[..., None] * c.shift)
     return chains.new.flow(source), kemeny * dot(stationary, c.tv)
 
@@ -171,6 +170,6 @@ def kemeny_zhang_ross(c: Comparison) -> Sides:
 def kemeny_gap(c: Comparison) -> Sides:
     """The gap of the average reward from its surrogate; g and eps_g are of the average-reward advantages."""
     moved, bound = _stationary_shift(c)
-    h = _undiscounted(c).old.relative_values(weighted(c.old.pi, c.mdp.R))[0]
+    h = _undiscounted(c).old.relative_values(c.reward)[0]
     gain = dot(c.shift, backup(c.mdp.P, c.mdp.R, 1.0, h))  # of the advantages: h and the level cancel
     return np.abs(dot(moved, gain)), 2 * largest(np.abs(gain)) * bound

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bounds import divergences, tables
 from bounds.comparison import Comparison
+from mdps import planar_resolvent
 from mdps.evaluate import visits as visits_in
 from mdps.mdp import Array
 
@@ -31,4 +32,5 @@ def gain(c: Comparison, pi: Array) -> Array:
 
 def visits(c: Comparison, pi: Array) -> Array:
     """``rho`` [*B,S] of a policy [*B,S,A]; the sum over t of gamma^t Pr(s_t = s)."""
-    return visits_in(c.mdp, pi)
+    found = planar_resolvent.visits(c.mdp.P, pi, c.gamma, c.mdp.rho0)
+    return visits_in(c.mdp, pi) if found is None else found

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bounds import planar_tables
 from mdps.evaluate import weighted as weighted_by_itself
 from mdps.kernels import inner, kernel
 from mdps.mdp import Array
@@ -24,13 +25,20 @@ Index = NDArray[np.intp]
 
 def weighted(pi: Array, f: Array) -> Array:
     """``E_{a~pi(.|s)} f(s,a)``, pi and f [*B,S,A] -> [*B,S], under the exact normalisation of pi's rows."""
-    return weighted_by_itself(pi, f) if _plain(pi, f) else _weighted(pi, f)
+    if _other(pi, f):
+        return weighted_by_itself(pi, f)
+    return planar_tables.weighted(pi, f) if floats_in_planes(pi, f) else _weighted(pi, f)
 
 
 def in_planes(*tables: Any) -> bool:
     """Whether these are tables in planes, of one shape."""
     shape = np.shape(tables[0])
     return len(shape) > 1 and all(np.shape(table) == shape and stored(table, len(shape) - 1) for table in tables)
+
+
+def floats_in_planes(*tables: Any) -> bool:
+    """Whether these are tables of floats in planes, of one shape: what :mod:`bounds.planar_tables` works on."""
+    return in_planes(*tables) and all(table.dtype == np.float64 for table in tables)
 
 
 def total(x: Array, axes: int = 1) -> Array:
@@ -42,12 +50,16 @@ def total(x: Array, axes: int = 1) -> Array:
 
 def dot(x: Array, y: Array) -> Array:
     """``sum_a x(a) y(a)`` along the last axis, [*B,A] twice -> [*B]."""
-    return (x * y).sum(-1) if _plain(x, y) else _dot(x, y)
+    if _other(x, y):
+        return (x * y).sum(-1)
+    return planar_tables.dot(x, y) if floats_in_planes(x, y) else _dot(x, y)
 
 
 def normalised(weights: Array) -> Array:
     """Distributions along the last axis in proportion to weights >= 0 that are not all zero, [*B,A]."""
-    return weights / weights.sum(-1, keepdims=True) if _plain(weights) else _normalised(weights)
+    if _other(weights):
+        return weights / weights.sum(-1, keepdims=True)
+    return planar_tables.normalised(weights) if floats_in_planes(weights) else _normalised(weights)
 
 
 def largest(x: Array, axes: int = 1) -> Array:
@@ -142,7 +154,7 @@ def step(law: Array, chain: Array) -> Array:
 def spread(rows: Array) -> Array:
     """``max_ij 1/2 ||row i - row j||_1`` of matrices [*B,S,S] -> [*B]: Dobrushin's coefficient where the rows sum alike."""
     if not _other(rows):
-        return _spread(rows)
+        return planar_tables.spread(rows) if floats_in_planes(rows) else _spread(rows)
     each = [np.abs(rows - rows[..., i : i + 1, :]).sum(-1).max(-1) for i in range(rows.shape[-2])]
     return np.stack(each).max(0) / 2
 
@@ -150,7 +162,7 @@ def spread(rows: Array) -> Array:
 def overlap(rows: Array) -> Array:
     """``min_ij sum_k min(row i, row j)`` of matrices [*B,S,S] -> [*B]: one less ``spread``, without the subtraction."""
     if not _other(rows):
-        return _overlap(rows)
+        return planar_tables.overlap(rows) if floats_in_planes(rows) else _overlap(rows)
     return np.stack([np.minimum(rows, rows[..., i : i + 1, :]).sum(-1).min(-1) for i in range(rows.shape[-2])]).min(0)
 
 

@@ -80,7 +80,7 @@ def evaluate_trusted(mdp: MDP, policy: Array) -> Evaluation:
     """Evaluate a policy table [*B,S,A] that fits the MDP and needs no check."""
     batch = np.broadcast_shapes(policy.shape[:-2], mdp.batch)
     resolvent = Resolvent(mdp.P, policy, mdp.gamma)
-    if any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma)):
+    if _other_numbers(mdp, policy):
         return _evaluate(mdp, np.broadcast_to(policy, (*batch, mdp.S, mdp.A)), resolvent)
     V, Q, A, rho, d, eta = evaluate_batch(mdp, policy, batch)
     return Evaluation(mdp, np.broadcast_to(policy, A.shape), V, Q, A, rho, d, eta, resolvent)
@@ -88,9 +88,12 @@ def evaluate_trusted(mdp: MDP, policy: Array) -> Evaluation:
 
 def values_and_advantages(mdp: MDP, policy: Array) -> tuple[Array, Array]:
     """V [*B,S] and A [*B,S,A] of a policy table that needs no check, where the rest of an evaluation is not wanted."""
-    if isinstance(mdp, SparseMDP) or any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma)):
+    if isinstance(mdp, SparseMDP):
         e = evaluate(mdp, policy)
         return e.V, e.A
+    if _other_numbers(mdp, policy):
+        batch = np.broadcast_shapes(policy.shape[:-2], mdp.batch)
+        return _worth(mdp, np.broadcast_to(policy, (*batch, mdp.S, mdp.A)), Resolvent(mdp.P, policy, mdp.gamma))
     V, _, A, *_ = evaluate_batch(mdp, policy, np.broadcast_shapes(policy.shape[:-2], mdp.batch), visits=False)
     return V, A
 
@@ -104,14 +107,23 @@ def visits(mdp: MDP, policy: Array) -> Array:
 
 def _evaluate(mdp: MDP, policy: Array, resolvent: Resolvent) -> Evaluation:
     """The same for numbers of any kind, step by step."""
+    V, A = _worth(mdp, policy, resolvent)
+    rho = resolvent.occupancy(mdp.rho0)
+    d = rho * (1 - mdp.gamma)[..., None]
+    return Evaluation(mdp, policy, V, V[..., None] + A, A, rho, d, (mdp.rho0 * V).sum(-1), resolvent)
+
+
+def _worth(mdp: MDP, policy: Array, resolvent: Resolvent) -> tuple[Array, Array]:
+    """V and A for numbers of any kind."""
     reward = weighted(policy, mdp.R)
     V = resolvent.values(reward)
     h, level = resolvent.relative_values(reward)
     A = backup(mdp.P, mdp.R, mdp.gamma, h) - h[..., None] - level[..., None, None]
-    A = A - weighted(policy, A)[..., None]  # zero by definition, here up to rounding: restores sum_a pi A = 0
-    rho = resolvent.occupancy(mdp.rho0)
-    d = rho * (1 - mdp.gamma)[..., None]
-    return Evaluation(mdp, policy, V, V[..., None] + A, A, rho, d, (mdp.rho0 * V).sum(-1), resolvent)
+    return V, A - weighted(policy, A)[..., None]  # zero by definition, here up to rounding: restores sum_a pi A = 0
+
+
+def _other_numbers(mdp: MDP, policy: Array) -> bool:
+    return any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma))
 
 
 def weighted(pi: Array, f: Array) -> Array:

@@ -238,6 +238,24 @@ def read(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
 
 
 @_intrinsic
+def ahead(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
+    """Ask for WIDTH numbers of row k of a matrix [K, N] that will be read soon; they may lie beyond its end."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = _address(context, builder, args[0], sig.args[0], [args[1], args[2]], 1)
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        start = builder.bitcast(address, byte)
+        for line in range(0, WIDTH * 8, ALIGNMENT):
+            place = builder.gep(start, [ir.Constant(number, line)])
+            builder.call(function, [place, ir.Constant(number, 0), ir.Constant(number, 3), ir.Constant(number, 1)])
+        return context.get_dummy_value()
+
+    return types.none(matrix, types.intp, types.intp), code
+
+
+@_intrinsic
 def write(typing: Any, matrix: Any, k: Any, at: Any, value: Any) -> Any:
     """Write WIDTH numbers to row k of a matrix [K, N], from column ``at`` on."""
 
@@ -252,6 +270,7 @@ def write(typing: Any, matrix: Any, k: Any, at: Any, value: Any) -> Any:
 def load(matrix: Any, at: Any, first: Any, stop: Any, tile: Any) -> None:
     """Read the rows from ``first`` to ``stop`` of a matrix [K, N] into a tile, WIDTH columns from ``at`` on."""
     for k in range(first, stop):
+        ahead(matrix, k, at + WIDTH)
         put(tile, (k,), read(matrix, k, at))
 
 

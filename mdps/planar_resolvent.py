@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mdps import tiles
 from mdps.batches import Array
-from mdps.kernels import chunked
-from mdps.lanes import TABLE, WIDTH, get, lanes, load, put, room, store
+from mdps.kernels import chunked, inner
+from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, load, put, room, store, write
 from mdps.planes import planes, unfolded, widened
 
 _OUT = types.float64[:, ::1]
@@ -66,6 +66,31 @@ def relative_values(factors: Any, time: Any, reference: Any, reward: Any) -> tup
     level = np.empty(np.shape(reference))
     h = _solved(_relative_values, factors, time, reference, reward, level)
     return None if h is None else (h, level)
+
+
+def unit_values(factors: Any, time: Any, reference: Any) -> Solved:
+    """Relative values of the rewards 1{s=k}, a column [N,S] of [N,S,S] for each k: the factors are read once for all of them."""
+    m, elapsed = planes(factors, 2), planes(time, 1)
+    if m is None or elapsed is None:
+        return None
+    n, count = elapsed.shape
+    h = np.empty((n * n, count))
+    _unit_values(m, elapsed, reference, h)
+    return unfolded(h, (n, n))
+
+
+def visits(P: Any, pi: Any, gamma: Any, start: Any) -> Solved:
+    """``start (I - gamma P_pi)^-1`` of a policy of which nothing else is asked: its factors are not kept."""
+    table = planes(P, 3)
+    if table is None:
+        return None
+    count, n, actions = P.shape[:3]
+    law, discount, first = widened(pi, (n, actions), count), widened(gamma, (), count), widened(start, (n,), count)
+    if law is None or discount is None or first is None:
+        return None
+    rho = np.empty((n, count))
+    _visits(table, law, discount, first, rho)
+    return unfolded(rho, (n,))
 
 
 def _solved(kernel: Any, factors: Any, time: Any, reference: Any, given: Any, *more: Any) -> Solved:
@@ -146,29 +171,58 @@ def _values(m: Any, time: Any, reference: Any, reward: Any, v: Any) -> None:
         store(x, v, at)
 
 
+@inner(LANES(tiles.MATRIX, tiles.VECTOR, tiles.INDEX, tiles.VECTOR, tiles.VECTOR))
+def _relative(m: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
+    """Write the values of a reward relative to the reference into x, and return the level, which is found first."""
+    n = time.shape[0]
+    for s in range(n):
+        put(x, (s,), get(reward, (s,)))
+    tiles.exchange(x, reference)
+    tiles.descend(m, x)
+    level = get(x, (n - 1,)) / get(time, (n - 1,))
+    for s in range(n):
+        put(x, (s,), get(reward, (s,)) - level)
+    tiles.exchange(x, reference)
+    tiles.descend(m, x)
+    rest = tiles.ascend_relative(m, time, x, lanes(-1.0))
+    tiles.exchange(x, reference)
+    return level + rest
+
+
+@chunked(types.void(TABLE, TABLE, _INDEX, _OUT))
+def _unit_values(m: Any, time: Any, reference: Any, h: Any) -> None:
+    n = time.shape[0]
+    block = room(WIDTH * (n * n + 3 * n)).reshape(-1, WIDTH)
+    factors, block = block[: n * n], block[n * n :]
+    elapsed, block = block[:n], block[n:]
+    unit, x, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
+    unit[:] = 0.0
+    for at in range(0, m.shape[1], WIDTH):
+        chosen[:] = reference[at : at + WIDTH]
+        load(m, at, 0, n * n, factors)
+        load(time, at, 0, n, elapsed)
+        for k in range(n):
+            put(unit, (k,), lanes(1.0))
+            _relative(factors.reshape(n, n, WIDTH), elapsed, chosen, unit, x)
+            put(unit, (k,), lanes(0.0))
+            for s in range(n):
+                write(h, s * n + k, at, get(x, (s,)))
+
+
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, types.float64[::1], _OUT))
 def _relative_values(m: Any, time: Any, reference: Any, reward: Any, level: Any, h: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + 2 * n + 1)).reshape(-1, WIDTH)
+    block = room(WIDTH * (n * n + 3 * n + 1)).reshape(-1, WIDTH)
     factors, block = block[: n * n], block[n * n :]
     elapsed, block = block[:n], block[n:]
+    given, block = block[:n], block[n:]
     x, found, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
         load(time, at, 0, n, elapsed)
-        load(reward, at, 0, n, x)
-        tiles.exchange(x, chosen)
-        tiles.descend(factors.reshape(n, n, WIDTH), x)
-        first = get(x, (n - 1,)) / get(elapsed, (n - 1,))
-        load(reward, at, 0, n, x)
-        for s in range(n):
-            put(x, (s,), get(x, (s,)) - first)
-        tiles.exchange(x, chosen)
-        tiles.descend(factors.reshape(n, n, WIDTH), x)
-        rest = tiles.ascend_relative(factors.reshape(n, n, WIDTH), elapsed, x, lanes(-1.0))
-        tiles.exchange(x, chosen)
-        put(found, (0,), first + rest)
+        load(reward, at, 0, n, given)
+        put(found, (0,), _relative(factors.reshape(n, n, WIDTH), elapsed, chosen, given, x))
         store(x, h, at)
         for lane in range(WIDTH):
             level[at + lane] = found[0, lane]
@@ -190,6 +244,29 @@ def _relative_magnitude(m: Any, time: Any, reference: Any, size: Any, h: Any) ->
         tiles.ascend_relative(factors.reshape(n, n, WIDTH), elapsed, x, lanes(1.0))
         tiles.exchange(x, chosen)
         store(x, h, at)
+
+
+@chunked(types.void(TABLE, TABLE, TABLE, TABLE, _OUT))
+def _visits(P: Any, pi: Any, gamma: Any, start: Any, rho: Any) -> None:
+    n, pairs = rho.shape[0], pi.shape[0]
+    block = room(WIDTH * (pairs * n + pairs + n * n + 3 * n + 1)).reshape(-1, WIDTH)
+    p, block = block[: pairs * n], block[pairs * n :]
+    law, block = block[:pairs], block[pairs:]
+    factors, block = block[: n * n].reshape(n, n, WIDTH), block[n * n :]
+    elapsed, block = block[:n], block[n:]
+    used, block = block[:n], block[n:]
+    x, discount = block[:n], block[n:]
+    rows, chosen = np.empty(WIDTH, np.int64), np.empty(WIDTH, np.int64)
+    for at in range(0, P.shape[1], WIDTH):
+        rows[0] = at
+        load(pi, at, 0, pairs, law)
+        load(gamma, at, 0, 1, discount)
+        load(start, at, 0, n, x)
+        tiles.eliminate(P, True, rows, p, law, get(discount, (0,)), factors, elapsed, used, chosen)
+        tiles.exchange(x, chosen)
+        tiles.solve_transposed(factors, x)
+        tiles.exchange(x, chosen)
+        store(x, rho, at)
 
 
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, _OUT))

@@ -21,15 +21,9 @@ from mdps.numbers import Numbers
 
 def stored(table: Any, core: int) -> bool:
     """Whether a table [N, ...] of floats or decisions with ``core`` axes of its own is in planes."""
-    if not isinstance(table, np.ndarray) or not table.ndim == core + 1 > 0 or table.strides[0] != table.itemsize:
+    if not isinstance(table, np.ndarray) or not table.ndim == core + 1 > 0 or len(table) % WIDTH or not table.size:
         return False
-    count, *axes = table.shape
-    beyond = count * table.itemsize
-    for size, stride in zip(axes[::-1], table.strides[:0:-1], strict=True):
-        if stride != beyond and size != 1:
-            return False
-        beyond *= size
-    return count % WIDTH == 0 < beyond
+    return table.transpose(*range(1, core + 1), 0).flags.c_contiguous
 
 
 def planes(table: Any, core: int) -> Array | None:

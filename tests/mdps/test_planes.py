@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mdps import MDP, evaluate
+from mdps import MDP, evaluate, planar_resolvent
 from mdps.batches import rows
 from mdps.distributions import distributions
 from mdps.elimination import backup, eliminate, forward
@@ -78,6 +78,23 @@ def test_every_solve(states, actions):
         np.testing.assert_array_equal(backup(turn.P, turn.R, gamma, values), expected)
     np.testing.assert_array_equal(forward(turn.P, in_planes(weights)), forward(mdp.P, weights))
     assert stored(forward(turn.P, weights), 1)
+
+
+@pytest.mark.parametrize(("states", "actions"), SIZES)
+def test_solves_that_keep_no_factors(states, actions):
+    mdp, pi, _ = batch(states, actions)
+    turn, plain = turned(mdp), eliminate(mdp.P, pi, mdp.gamma)
+    for policy in (pi, in_planes(pi)):
+        found = planar_resolvent.visits(turn.P, policy, turn.gamma, turn.rho0)
+        assert stored(found, 1)
+        np.testing.assert_array_equal(found, plain.occupancy(mdp.rho0))
+    chain = eliminate(turn.P, in_planes(pi), turn.gamma)
+    found = planar_resolvent.unit_values(chain.factors, chain.time, chain.reference)
+    assert stored(found, 2)
+    np.testing.assert_array_equal(found, np.stack([plain.relative_values(unit)[0] for unit in np.eye(states)], -1))
+    if states > 1:  # one state's tables are in planes as they are
+        assert planar_resolvent.visits(mdp.P, pi, mdp.gamma, mdp.rho0) is None
+        assert planar_resolvent.unit_values(plain.factors, plain.time, plain.reference) is None
 
 
 def test_what_does_not_broadcast_is_solved_all_the_same():

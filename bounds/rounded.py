@@ -1,0 +1,368 @@
+"""Operations on tables of pairs ``mid +- rad``, instances side by side: the compiled operations behind :mod:`bounds.enclosure`.
+
+Tables are matrices [K, N], or [K, 1] where an entry is the same for all N; an operation reads its k-th entry from the row of each
+matrix that an index [tables, K] names. A block of instances goes through the formulas of :mod:`bounds.rounding` without a branch,
+which finds out which of them are out of the ordinary: a number that is infinite or unknown, a radius that reaches below zero.
+Those are done again one by one, as :mod:`bounds.rounding` and :mod:`bounds.rounded_functions` say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from bounds import rounded_functions as functions
+from bounds.rounding import GROW, LIBRARY, TINY, U, above, below, between, nonnegative, plus, product, quotient, two_sum
+from mdps.kernels import chunked, inner
+from mdps.lane_masks import MASK, choose, fetch, keep, largest, root, some, start
+from mdps.lanes import LANES, TABLE, WIDTH, lanes
+
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM = range(5)
+"""What :func:`combine` does."""
+
+LESS, LESS_EQUAL, EQUAL = range(3)
+"""What :func:`compare` asks."""
+
+ABSOLUTE, ROOT, EXP, EXPM1, LOG, LOG1P, SQUARE = range(7)
+"""What :func:`apply` does."""
+
+TOTAL, MOST, SPAN = range(3)
+"""What :func:`reduce` finds along rows."""
+
+SMALL_RADIUS = 0.01
+"""Up to here ``e^r - 1 <= r (1 + r)``, with room for the roundings."""
+
+_PAIR = types.Tuple((LANES, LANES, MASK))
+_FOUR = _PAIR(LANES, LANES, LANES, LANES)
+_INDEX = types.Array(types.int64, 2, "C", readonly=True)
+_OUT = types.float64[:, ::1]
+_DECISIONS = types.boolean[:, ::1]
+_BOTH = types.UniTuple(types.float64, 2)
+_SIZE = types.int64
+
+
+@inner(_FOUR)
+def _add(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    s, error = two_sum(a, b)
+    r = (ra + rb + abs(error)) * GROW
+    odd = ~(r < np.inf) | ((ra <= a) & (rb <= b) & (r > s))
+    return s, r, odd
+
+
+@inner(MASK(LANES))
+def _doubles(x: Any) -> Any:
+    size = abs(x)
+    return (size == 1.0) | (size == 2.0) | (size == 4.0)
+
+
+@inner(_FOUR)
+def _multiply(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    p = a * b
+    whole, wide = abs(a), abs(b)
+    carried = whole * rb + ra * (wide + rb)
+    r = (U * abs(p) + carried) * GROW + TINY
+    odd = ~(r < np.inf)
+    exact_a, exact_b = ra == 0.0, rb == 0.0
+    r = choose((exact_b & _doubles(b)) | (exact_a & _doubles(a)), ra * wide + rb * whole, r)
+    r = choose((exact_a & (a == 0.0)) | (exact_b & (b == 0.0)), 0.0, r)
+    return p, r, odd | ((ra <= a) & (rb <= b) & (r > p))
+
+
+@inner(_FOUR)
+def _divide(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    q, wide = a / b, abs(b)
+    exact = (rb == 0.0) & (
+        (wide == 1.0) | (_doubles(b) & ((ra == 0.0) | (ra > TINY * 8)) & (abs(q) > TINY))
+    )  # to halve or quarter rounds nothing
+    least = choose(exact, wide, (wide - rb) * (1 - 4 * U))
+    carried = (ra + abs(q) * (1 + 2 * U) * rb) / least
+    r = (U * abs(q) + carried) * GROW + TINY
+    odd = ~(rb < wide) | ~(r < np.inf) | ~(wide < np.inf)
+    r = choose(exact, carried, r)
+    r = choose((a == 0.0) & (ra == 0.0), 0.0, r)
+    return q, r, odd | ((ra <= a) & (rb <= b) & (r > q))
+
+
+@inner(_FOUR)
+def _larger(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    low_a, high_a, low_b, high_b = below(a, ra), above(a, ra), below(b, rb), above(b, rb)
+    first, second = low_a >= high_b, low_b >= high_a
+    m, r = between(largest(low_a, low_b), largest(high_a, high_b))
+    m, r = choose(second, b, m), choose(second, rb, r)
+    m, r = choose(first, a, m), choose(first, ra, r)
+    return m, r, ~(r < np.inf)
+
+
+@inner(_BOTH(_SIZE, types.float64, types.float64, types.float64, types.float64))
+def _combined(operation: Any, a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    if operation == ADD:
+        return plus(a, ra, b, rb)
+    if operation == SUBTRACT:
+        return plus(a, ra, -b, rb)
+    if operation == MULTIPLY:
+        return product(a, ra, b, rb)
+    if operation == DIVIDE:
+        return quotient(a, ra, b, rb)
+    return functions.larger(a, ra, b, rb)
+
+
+@inner(types.float64(TABLE, _SIZE, _SIZE))
+def _single(matrix: Any, k: Any, i: Any) -> Any:
+    return matrix[k, 0] if matrix.shape[1] == 1 else matrix[k, i]
+
+
+@chunked(types.void(_SIZE, *[TABLE] * 4, _INDEX, _OUT, _OUT))
+def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any, r: Any) -> None:
+    """Two pairs to one: :data:`ADD` and what follows it."""
+    count = m.shape[1]
+    for k in range(m.shape[0]):
+        ka, kra, kb, krb = rows[0, k], rows[1, k], rows[2, k], rows[3, k]
+        for block in range((count + WIDTH - 1) // WIDTH):
+            at = start(block, count)
+            x, rx = fetch(a, ka, at), fetch(ra, kra, at)
+            y, ry = fetch(b, kb, at), fetch(rb, krb, at)
+            if operation == ADD:
+                mid, rad, odd = _add(x, rx, y, ry)
+            elif operation == SUBTRACT:
+                mid, rad, odd = _add(x, rx, -y, ry)
+            elif operation == MULTIPLY:
+                mid, rad, odd = _multiply(x, rx, y, ry)
+            elif operation == DIVIDE:
+                mid, rad, odd = _divide(x, rx, y, ry)
+            else:
+                mid, rad, odd = _larger(x, rx, y, ry)
+            keep(mid, m, k, at)
+            keep(rad, r, k, at)
+            if some(odd):
+                for i in range(at, at + WIDTH):
+                    m[k, i], r[k, i] = _combined(
+                        operation, _single(a, ka, i), _single(ra, kra, i), _single(b, kb, i), _single(rb, krb, i)
+                    )
+
+
+@chunked(types.void(_SIZE, *[TABLE] * 4, _INDEX, _DECISIONS, _DECISIONS))
+def compare(question: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, possibly: Any, certainly: Any) -> None:
+    """Whether ``x < y``, or as :data:`LESS` and what follows it say, may be and must be; two numbers must be equal if exact."""
+    count = possibly.shape[1]
+    for k in range(possibly.shape[0]):
+        for block in range((count + WIDTH - 1) // WIDTH):
+            at = start(block, count)
+            x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+            y, ry = fetch(b, rows[2, k], at), fetch(rb, rows[3, k], at)
+            low_x, high_x, low_y, high_y = below(x, rx), above(x, rx), below(y, ry), above(y, ry)
+            sure = (rx < np.inf) & (ry < np.inf)
+            if question == LESS:
+                may, must = low_x < high_y, sure & (high_x < low_y)
+            elif question == LESS_EQUAL:
+                may, must = low_x <= high_y, sure & (high_x <= low_y)
+            else:
+                may, must = (low_x <= high_y) & (low_y <= high_x), (rx == 0.0) & (ry == 0.0) & (x == y)
+            keep(may, possibly, k, at)
+            keep(must, certainly, k, at)
+
+
+@chunked(types.void(TABLE, TABLE, _INDEX, _OUT, _OUT))
+def ends(a: Any, ra: Any, rows: Any, low: Any, high: Any) -> None:
+    """The interval of a pair, rounded outwards."""
+    for k in range(low.shape[0]):
+        for block in range((low.shape[1] + WIDTH - 1) // WIDTH):
+            at = start(block, low.shape[1])
+            x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+            keep(below(x, rx), low, k, at)
+            keep(above(x, rx), high, k, at)
+
+
+@inner(_PAIR(LANES, LANES, LANES, LANES))
+def _logged(a: Any, ra: Any, least: Any, value: Any) -> Any:
+    r = (LIBRARY * abs(value) + ra / least) * GROW + TINY
+    return value, r, ~(least > 0.0) | ~(r < np.inf) | ~(a < np.inf)
+
+
+@inner(_BOTH(_SIZE, types.float64, types.float64))
+def _applied(operation: Any, a: Any, ra: Any) -> Any:
+    if operation == ABSOLUTE:
+        return functions.absolute(a, ra)
+    if operation == ROOT:
+        return functions.square_root(a, ra)
+    if operation == EXP:
+        return functions.exponential(a, ra)
+    if operation == EXPM1:
+        return functions.exponential_less_one(a, ra)
+    if operation == LOG:
+        return functions.logarithm(a, ra)
+    if operation == LOG1P:
+        return functions.logarithm_of_one_more(a, ra)
+    return functions.power(a, ra, 2.0)
+
+
+@inner(_PAIR(_SIZE, LANES, LANES, LANES))
+def _apply(operation: Any, a: Any, ra: Any, value: Any) -> Any:
+    if operation == ABSOLUTE:
+        m, r = nonnegative(abs(a), ra)
+        return m, r, a != a
+    if operation == ROOT:
+        m = root(a)
+        nothing = (a == 0.0) & (ra == 0.0)
+        r = choose(nothing, 0.0, (U * m + ra / m) * GROW + TINY)
+        return choose(nothing, 0.0, m), r, ~(ra <= 0.5 * a) | ~(a < np.inf)
+    if operation == EXP:
+        r = (LIBRARY * value + (1 + 2 * LIBRARY) * value * (ra * (1.0 + ra))) * GROW + TINY
+        odd = ~(ra < SMALL_RADIUS) | ~(r < np.inf) | ~(abs(a) < np.inf)
+        return value, choose((a == 0.0) & (ra == 0.0), 0.0, r), odd
+    if operation == EXPM1:
+        size = (value + 1.0) + (4 * LIBRARY * abs(value) + 4 * U)  # no less than e^a
+        r = (LIBRARY * abs(value) + (1 + 2 * LIBRARY) * size * (ra * (1.0 + ra))) * GROW + TINY
+        odd = ~(ra < SMALL_RADIUS) | ~(r < np.inf) | ~(abs(a) < np.inf)
+        return value, choose((a == 0.0) & (ra == 0.0), 0.0, r), odd
+    if operation == LOG:
+        m, r, odd = _logged(a, ra, below(a, ra), value)
+        return m, choose((a == 1.0) & (ra == 0.0), 0.0, r), odd
+    if operation == LOG1P:
+        m, r, odd = _logged(a, ra, (1.0 + below(a, ra)) * (1 - 4 * U), value)
+        return m, choose((a == 0.0) & (ra == 0.0), 0.0, r), odd
+    m, r, odd = _multiply(a, ra, a, ra)
+    return m, r, odd | (r > m)
+
+
+@chunked(types.void(_SIZE, *[TABLE] * 3, _INDEX, _OUT, _OUT))
+def apply(operation: Any, a: Any, ra: Any, value: Any, rows: Any, m: Any, r: Any) -> None:
+    """A function of a pair: :data:`ABSOLUTE` and what follows it; ``value`` is that of the mid where a library is asked."""
+    count = m.shape[1]
+    for k in range(m.shape[0]):
+        for block in range((count + WIDTH - 1) // WIDTH):
+            at = start(block, count)
+            x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+            mid, rad, odd = _apply(operation, x, rx, fetch(value, rows[2, k], at))
+            keep(mid, m, k, at)
+            keep(rad, r, k, at)
+            if some(odd):
+                for i in range(at, at + WIDTH):
+                    m[k, i], r[k, i] = _applied(operation, _single(a, rows[0, k], i), _single(ra, rows[1, k], i))
+
+
+@chunked(types.void(*[TABLE] * 4, _INDEX, _OUT, _OUT))
+def power(a: Any, ra: Any, exponent: Any, value: Any, rows: Any, m: Any, r: Any) -> None:
+    """``x^e`` for an exact e, where ``value`` is that of the mid."""
+    count = m.shape[1]
+    for k in range(m.shape[0]):
+        for block in range((count + WIDTH - 1) // WIDTH):
+            at = start(block, count)
+            x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+            e, found = fetch(exponent, rows[2, k], at), fetch(value, rows[3, k], at)
+            moved = abs(e) * rx / ((x - rx) * (1 - 4 * U)) * GROW
+            rad = (LIBRARY + (1 + 2 * LIBRARY) * (moved * (1.0 + moved))) * found * GROW + TINY
+            keep(found, m, k, at)
+            keep(rad, r, k, at)
+            simple = (e == 0.0) | (e == 1.0) | (e == 2.0)
+            if some(simple | ~(rx < x) | ~(moved < SMALL_RADIUS) | ~(rad < np.inf)):
+                for i in range(at, at + WIDTH):
+                    m[k, i], r[k, i] = functions.power(
+                        _single(a, rows[0, k], i), _single(ra, rows[1, k], i), _single(exponent, rows[2, k], i)
+                    )
+
+
+@inner(_PAIR(TABLE, TABLE, _INDEX, _SIZE, _SIZE, _SIZE))
+def _sum(a: Any, ra: Any, rows: Any, first: Any, stop: Any, at: Any) -> Any:
+    s, radius = fetch(a, rows[0, first], at), fetch(ra, rows[1, first], at)
+    positive = radius <= s
+    for k in range(first + 1, stop):
+        x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+        positive &= rx <= x
+        s, error = two_sum(s, x)
+        radius += rx + abs(error)
+    r = radius * (GROW + 4 * U * (stop - first))
+    return s, r, ~(r < np.inf) | ~(abs(s) < np.inf) | (positive & (r > s))
+
+
+@inner(types.UniTuple(LANES, 2)(TABLE, TABLE, _INDEX, _SIZE, _SIZE, _SIZE, types.float64))
+def _top(a: Any, ra: Any, rows: Any, first: Any, stop: Any, at: Any, sign: Any) -> Any:
+    """The largest number of a row times ``sign``, and by how much a radius takes one beyond it."""
+    top = sign * fetch(a, rows[0, first], at)
+    for k in range(first + 1, stop):
+        top = largest(top, sign * fetch(a, rows[0, k], at))
+    radius = lanes(0.0)
+    for k in range(first, stop):
+        x, rx = sign * fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+        off = choose(x == top, rx, (rx - (top - x) * (1 - 4 * U)) * GROW)
+        radius = choose(off <= radius, radius, off)  # what is nan stays
+    return top, radius
+
+
+@inner(_BOTH(_SIZE, types.float64[::1], types.float64[::1]))
+def _reduced(question: Any, a: Any, ra: Any) -> Any:
+    if question == TOTAL:
+        return functions.total(a, ra)
+    if question == MOST:
+        return functions.most(a, ra)
+    return functions.span(a, ra)
+
+
+@inner(types.void(TABLE, TABLE, _INDEX, _SIZE, _SIZE, types.float64[::1], types.float64[::1]))
+def _column(a: Any, ra: Any, rows: Any, first: Any, i: Any, x: Any, rx: Any) -> None:
+    for j in range(x.shape[0]):
+        x[j], rx[j] = _single(a, rows[0, first + j], i), _single(ra, rows[1, first + j], i)
+
+
+@chunked(types.void(_SIZE, TABLE, TABLE, _INDEX, _OUT, _OUT))
+def reduce(question: Any, a: Any, ra: Any, rows: Any, m: Any, r: Any) -> None:
+    """What rows of n pairs come to, :data:`TOTAL` and what follows it: entries [K n, N] to [K, N]."""
+    count = m.shape[1]
+    n = rows.shape[1] // m.shape[0]
+    x, rx = np.empty(n), np.empty(n)
+    for k in range(m.shape[0]):
+        first, stop = k * n, (k + 1) * n
+        for block in range((count + WIDTH - 1) // WIDTH):
+            at = start(block, count)
+            if question == TOTAL:
+                mid, rad, odd = _sum(a, ra, rows, first, stop, at)
+            else:
+                mid, rad = _top(a, ra, rows, first, stop, at, 1.0)
+                if question == SPAN:
+                    bottom, down = _top(a, ra, rows, first, stop, at, -1.0)
+                    mid, rad, odd = _add(mid, rad, bottom, down)
+                    odd |= rad > mid
+                else:
+                    odd = ~(rad < np.inf) | ~(abs(mid) < np.inf)
+            keep(mid, m, k, at)
+            keep(rad, r, k, at)
+            if some(odd) or (n == 1 and question == SPAN):
+                for i in range(at, at + WIDTH):
+                    _column(a, ra, rows, first, i, x, rx)
+                    m[k, i], r[k, i] = _reduced(question, x, rx)
+
+
+@chunked(types.void(_SIZE, TABLE, TABLE, _INDEX, _OUT, _OUT))
+def shares(n: Any, w: Any, rw: Any, rows: Any, m: Any, r: Any) -> None:
+    """``w / sum w`` of rows of n nonnegative pairs; see :func:`bounds.rounded_functions.shares`."""
+    count = m.shape[1]
+    x, rx, y, ry = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    for first in range(0, m.shape[0], n):
+        for block in range((count + WIDTH - 1) // WIDTH):
+            at = start(block, count)
+            whole, radius, odd = _sum(w, rw, rows, first, first + n, at)
+            odd |= ~(whole > TINY * 2.0**61)
+            for k in range(first, first + n):
+                part, off = fetch(w, rows[0, k], at), fetch(rw, rows[1, k], at)
+                mid, rad, strange = _divide(part, off, whole, radius)
+                odd |= strange | ~(off <= part) | ~(rad <= 2.0**-20 * mid)
+                keep(mid, m, k, at)
+                keep(rad, r, k, at)
+            if some(odd):
+                for i in range(at, at + WIDTH):
+                    _column(w, rw, rows, first, i, x, rx)
+                    functions.shares(x, rx, y, ry)
+                    for j in range(n):
+                        m[first + j, i], r[first + j, i] = y[j], ry[j]
+
+
+@chunked(types.void(TABLE, TABLE, _INDEX, _OUT, _OUT))
+def middle(low: Any, high: Any, rows: Any, m: Any, r: Any) -> None:
+    """Intervals as pairs."""
+    for k in range(m.shape[0]):
+        for block in range((m.shape[1] + WIDTH - 1) // WIDTH):
+            at = start(block, m.shape[1])
+            mid, rad = between(fetch(low, rows[0, k], at), fetch(high, rows[1, k], at))
+            keep(mid, m, k, at)
+            keep(rad, r, k, at)

@@ -1,0 +1,118 @@
+"""A batch decided in chunks is the batch decided in one piece, and its instances decided alone: the same verdicts.
+
+The end of a usage may differ by its last bits: numpy's functions do, by where in memory an entry lies.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from bounds import CATALOGUE, certify_batch, compare
+from bounds.catalogue import Claim
+from bounds.enclosed_comparison import enclose
+from bounds.pairs import PAIRINGS
+from mdps.families import garnet
+
+CERTIFY = importlib.import_module("bounds.certify")  # whose name in the package is that of a function
+
+
+def comparison(batch, gamma=0.9, seed=0):
+    mdp = garnet(4, 3, 2, gamma=gamma, seed=seed, batch=batch)
+    return compare(mdp, *PAIRINGS["moved"](mdp, np.full(batch, 0.3), np.random.default_rng(seed)))
+
+
+def assert_same(some, others, index=...):
+    """The same verdicts, of the instances at an index into others."""
+    for one, other in zip(some, others, strict=True):
+        assert (one.claim, one.error) == (other.claim, other.error)
+        for name in ("holds", "violated", "undecided", "exact"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name)[index], err_msg=f"{one.claim}: {name}")
+        np.testing.assert_allclose(one.usage, other.usage[index], rtol=1e-14, atol=0, err_msg=one.claim)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Every claim on 61 pairs, fewer than a chunk."""
+    c = comparison((61,))
+    verdicts = certify_batch(CATALOGUE, c)
+    assert np.mean([v.holds.mean() for v in verdicts]) > 0.5
+    assert any(v.violated.any() for v in verdicts)
+    assert any(v.undecided.any() for v in verdicts)
+    assert not any(v.error for v in verdicts)
+    return c, verdicts
+
+
+@pytest.mark.parametrize(("chunk", "threads"), [(1, 1), (7, 2), (60, 1), (61, 2)])
+def test_chunks_do_not_matter(whole, chunk, threads, monkeypatch):
+    c, verdicts = whole
+    monkeypatch.setattr(CERTIFY, "CHUNK", chunk)
+    names = list(CATALOGUE)[:: 1 if chunk > 1 else 9]
+    kept = [v for v in verdicts if v.claim in names]
+    assert_same(certify_batch(names, c, threads=threads), kept)
+
+
+def test_instances_do_not_matter_to_each_other(whole):
+    c, verdicts = whole
+    for index in (slice(0, 1), slice(5, 30), np.array([60, 3, 3])):
+        assert_same(certify_batch(CATALOGUE, c[index]), verdicts, index)
+
+
+def test_more_than_a_chunk_as_it_is():
+    """No knob is turned here: 9,001 pairs, in pieces of 2,500."""
+    c = comparison((9001,), seed=1)
+    names = ["tv-trpo", "G16-linear", "gap-occ-span"]
+    at_once = certify_batch(names, c, threads=2)
+    for start in range(0, 9001, 2500):
+        piece = slice(start, min(start + 2500, 9001))
+        assert_same(certify_batch(names, c[piece]), at_once, piece)
+
+
+def test_batches_of_several_axes():
+    c = comparison((3, 5), gamma=np.linspace(0, 0.99, 15).reshape(3, 5))
+    names = ["tv-trpo", "G16-linear", "npg-rate", "grad-match"]
+    at_once = certify_batch(names, c)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CERTIFY, "CHUNK", 4)
+        in_chunks = certify_batch(names, c, threads=2)
+    assert at_once[0].holds.shape == (3, 5)
+    assert_same(in_chunks, at_once)
+    for index in np.ndindex(3, 5):
+        assert_same(certify_batch(names, c[index]), at_once, index)
+
+
+def test_exact_numbers_are_asked_of_the_same_instances():
+    """Those that may be nearest to a violation, wherever the chunks end; equal numbers are so to exact numbers alone."""
+    equal, less = (
+        Claim(name, "lemma", "open", "a test", "x", lambda c, factor=factor: (c.tv_max, c.tv_max * factor))
+        for name, factor in (("equal", 1.0), ("less", 1 - 2.0**-53))
+    )
+    c = comparison((23,))
+    at_once = certify_batch([equal, less], c, exact=5)
+    low, high = enclose(c).tv_max.bounds()
+    np.testing.assert_array_equal(np.flatnonzero(at_once[0].exact), np.sort(np.argsort(-high / low, kind="stable")[:5]))
+    assert at_once[1].exact.sum() == 5
+    assert at_once[0].holds[at_once[0].exact].all()
+    assert at_once[1].violated[at_once[1].exact].all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CERTIFY, "CHUNK", 4)
+        assert_same(certify_batch([equal, less], c, exact=5, threads=1), at_once)
+
+
+def test_a_claim_that_fails_in_one_chunk_is_named():
+    """And is said to hold nowhere it was not decided."""
+    c = comparison((12,), gamma=np.where(np.arange(12) < 10, 0.9, 0.5))
+
+    def statement(c):
+        if (c.gamma == 0.5).any():
+            raise RuntimeError("no such discount")
+        return c.tv_max * 1e9
+
+    faulty = Claim("mine", "bound", "open", "a test", "x", statement)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CERTIFY, "CHUNK", 5)  # 5, 5 and 2
+        found, other = certify_batch([faulty, "tv-trpo"], c, threads=1)
+    assert "no such discount" in found.error
+    assert found.undecided[10:].all()
+    assert other.holds.all()
+    assert not other.error

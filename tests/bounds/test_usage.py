@@ -1,0 +1,60 @@
+"""The compiled usage of a claim against numpy, and the sides it refuses."""
+
+import numpy as np
+import pytest
+
+from bounds.usage import usage
+from mdps.planes import unfolded
+
+RNG = np.random.default_rng(0)
+
+
+def expected(lhs, rhs, applies):
+    """Side by side in numpy: masked, divided, the largest over further axes."""
+    holds = applies.reshape(applies.shape + (1,) * (lhs.ndim - applies.ndim))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.fmax(np.where(holds, lhs, 0.0) / np.where(holds, rhs, 0.0), 0.0)
+    return ratio.reshape(*applies.shape, -1).max(-1)
+
+
+def sides(shape):
+    """Both sides with all kinds of numbers: 0/0, x/0, 0/x, inf/inf, x/inf."""
+    kinds = np.array([0.0, 1.0, np.inf, 3.0, 1e-320])
+    return tuple(np.where(RNG.random(shape) < 0.5, RNG.choice(kinds, shape), RNG.random(shape)) for _ in range(2))
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (33,), (2, 5)], ids=str)
+@pytest.mark.parametrize("further", [(), (1,), (4,), (2, 3)], ids=str)
+def test_as_numpy_has_it(batch, further):
+    for _ in range(20):
+        lhs, rhs = sides(batch + further)
+        applies = RNG.random(batch) < 0.7
+        np.testing.assert_array_equal(usage(lhs, rhs, np.asarray(applies)), expected(lhs, rhs, np.asarray(applies)))
+
+
+def test_sides_that_are_repeated_or_in_planes():
+    everywhere = np.ones(32, dtype=bool)
+    lhs = unfolded(RNG.random((6, 32)), (2, 3))
+    for narrow in ((32, 1, 1), (32, 2, 1), (1, 1, 1), (32, 1, 3)):
+        rhs = np.broadcast_to(RNG.random(narrow), lhs.shape)
+        np.testing.assert_array_equal(usage(lhs, rhs, everywhere), expected(lhs, rhs, everywhere))
+        np.testing.assert_array_equal(usage(rhs, lhs, everywhere), expected(rhs, lhs, everywhere))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -1e-300, -np.inf])
+@pytest.mark.parametrize("side", [0, 1])
+def test_what_is_no_side_is_refused_where_the_claim_applies(wrong, side):
+    given = [RNG.random((32, 4)) for _ in range(2)]
+    given[side][20, 2] = wrong
+    applies = np.ones(32, dtype=bool)
+    assert usage(*given, applies) is None
+    applies[20] = False
+    found = usage(*given, applies)
+    assert found[20] == 0
+    np.testing.assert_array_equal(found, expected(*given, applies))
+
+
+def test_other_numbers_are_refused():
+    ones = np.ones(3)
+    assert usage(ones, ones.astype(int), ones > 0) is None
+    assert usage(ones.astype(object), ones, ones > 0) is None
