@@ -24,8 +24,8 @@ z, critical     largest |mean - exact| in standard errors, over the components o
                 0.01/rows if there is no bias
 theory          "unbiased", "biased", or "consistent": biased in a batch of finite size, which is not asked about
 verdict         "as the theory says", "AGAINST THE THEORY", or "not resolved": a bias too small to be seen, or fewer than
-                :data:`VISITS` visits, so that the mean of so few events is not normal and z says nothing; "not judged" where
-                theory only says consistent
+                :data:`~studies.bias.VISITS` visits, so that the mean of so few events is not normal and z says nothing; "not
+                judged" where theory only says consistent
 =============== =====================================================================================================
 
 Theory is that of infinitely long paths and rollouts. They end where gamma^t is at most ``cut``.
@@ -41,34 +41,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 from tqdm import tqdm
 
-from mdps import MDP, evaluate
+from mdps import MDP
 from mdps.gym_bridge import TabularEnv, TabularVectorEnv
 from mdps.mdp import Array
 from mdps.terminal import terminal
 from studies import paths as named
+from studies.bias import compared, judged
 from studies.estimators_figures import biases
 from studies.estimators_figures import figures as figures
-from trpo.batch import Batch
-from trpo.curvature import Curvature, matrix
-from trpo.exact import natural_gradient_step
-from trpo.linearise import Linearised, linearise, set_parameters
-from trpo.policies import Policy, make_network, make_policy
-from trpo.samplers.exact import Exact
+from studies.truth import Truth, curved, surrogate
+from trpo.curvature import Curvature
 from trpo.samplers.sample import Sample
 from trpo.samplers.single_path import SinglePath
 from trpo.samplers.vine import Vine
-from trpo.values import ValueFunction
 
 log = logging.getLogger("studies")
-SPREAD = 0.7
-"""Deviation of the random logits."""
-VISITS = 40
-"""What a verdict needs: then actions of probability 1/10 are taken a few times in the state least visited."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +142,13 @@ def run(
     variants = [(name, m) for name in chosen for m in (rollouts if _draws(name) else rollouts[:1])]
     tasks = [(name, *variant, budget) for name in lasting for variant in variants for budget in budgets]
     rows: list[Row] = []
-    truths = {name: _Truth.of(process, seed, delta, damping, cut) for name, process in lasting.items()}
+    truths = {name: Truth.of(process, seed, delta, damping, cut) for name, process in lasting.items()}
     for name, estimator, m, budget in tqdm(tasks, desc="estimators", unit="row", disable=None):
         rows += _estimate(truths[name], estimator, m, budget, batches, seed, {"mdp": name, "budget": budget})
     for name in lasting:
         for count in paths:
             rows += _fisher(truths[name], count, batches, seed, damping, {"mdp": name})
-    return _judged(pd.DataFrame(rows))
+    return judged(pd.DataFrame(rows))
 
 
 def plot(table: pd.DataFrame) -> Figure:
@@ -188,38 +178,6 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@dataclass(frozen=True, eq=False)
-class _Truth:
-    """A process, a policy in it, and the exact values of what is estimated."""
-
-    mdp: MDP
-    policy: Policy
-    value: ValueFunction  # the exact one
-    target: torch.Tensor  # [P] parameters of the policy whose gain is estimated
-    numbers: dict[str, Array]  # quantity -> exact value
-    horizon: int
-    rarest: float  # least d(s) among the states with 1 % of the gradient's norm
-
-    @staticmethod
-    def of(mdp: MDP, seed: int, delta: float, damping: float, cut: float) -> _Truth:
-        env, double = TabularEnv(mdp), torch.float64
-        policy = make_policy(env.observation_space, env.action_space, "tabular", dtype=double)
-        logits = SPREAD * np.random.default_rng([seed, 1]).normal(size=(mdp.S, mdp.A))
-        set_parameters(policy, torch.from_numpy(logits.T.copy()).reshape(-1))
-        pi = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        e = evaluate(mdp, pi)
-        value = ValueFunction(make_network("tabular", policy.encode, 1))
-        set_parameters(value, torch.from_numpy(e.V).to(double))
-        new = natural_gradient_step(e, delta=delta)
-        batch = Exact(mdp).collect(policy).batch
-        target = torch.from_numpy(np.log(new).T.copy()).reshape(-1)
-        numbers = _numbers(policy, batch, target)
-        numbers |= _curved(policy, batch, "fisher", numbers["gradient"], damping)
-        part = np.linalg.norm(numbers["gradient"].reshape(mdp.A, mdp.S), axis=0)
-        rarest = float(e.d[part >= 0.01 * np.linalg.norm(part)].min())
-        return _Truth(mdp, policy, value, target, numbers, int(np.ceil(np.log(cut) / np.log(float(mdp.gamma)))), rarest)
-
-
 def _ends(mdp: MDP) -> bool:
     return bool(terminal(mdp).any()) or float(mdp.gamma) == 0
 
@@ -229,27 +187,7 @@ def _draws(estimator: str) -> bool:
     return ESTIMATORS[estimator].options.get("q") in ("policy", "uniform")
 
 
-def _numbers(policy: Policy, batch: Batch, target: torch.Tensor) -> dict[str, Array]:
-    linear = linearise(policy, batch.inputs)
-    gain = batch.gain(policy.family, linear.at(target)) - batch.gain(policy.family, linear.outputs)
-    gradient: Array = linear.vjp(batch.gradient(policy.family, linear.outputs)).numpy()
-    return {"gain": np.array([gain]), "gradient": gradient}
-
-
-def _curved(policy: Policy, batch: Batch, curvature: Curvature, g: Array, damping: float) -> dict[str, Array]:
-    linear = linearise(policy, batch.inputs)
-    F = _dense(linear, policy, batch, curvature)
-    solved = np.linalg.solve(F + damping * np.eye(len(F)), g)
-    return {"Fisher product": F @ g, "natural gradient": np.asarray(solved, dtype=np.float64)}
-
-
-def _dense(linear: Linearised, policy: Policy, batch: Batch, curvature: Curvature) -> Array:
-    product = matrix(curvature, linear, policy.family, batch, 0.0)
-    F: Array = torch.stack([product(unit) for unit in torch.eye(len(linear.theta), dtype=linear.theta.dtype)]).numpy()
-    return F
-
-
-def _single(truth: _Truth, count: int, options: Mapping[str, Any], seed: int) -> Callable[[], Sample]:
+def _single(truth: Truth, count: int, options: Mapping[str, Any], seed: int) -> Callable[[], Sample]:
     """So many single paths a batch."""
     mine: dict[str, Any] = {"discounted": True, "standardise": False, **options}
     env = TabularVectorEnv(truth.mdp, count)
@@ -259,7 +197,7 @@ def _single(truth: _Truth, count: int, options: Mapping[str, Any], seed: int) ->
     return lambda: sampler.collect(truth.policy, value)
 
 
-def _vine(truth: _Truth, m: int, budget: int, options: Mapping[str, Any], seed: int) -> Callable[[], Sample]:
+def _vine(truth: Truth, m: int, budget: int, options: Mapping[str, Any], seed: int) -> Callable[[], Sample]:
     """A quarter of the steps for the trunk, the others for rollouts."""
     length = truth.horizon
     each = (truth.mdp.A if options["q"] == "all" else m) * length
@@ -280,80 +218,43 @@ def _vine(truth: _Truth, m: int, budget: int, options: Mapping[str, Any], seed: 
     return lambda: sampler.collect(truth.policy)
 
 
-def _estimate(truth: _Truth, name: str, m: int, budget: int, batches: int, seed: int, labels: Row) -> list[Row]:
+def _estimate(truth: Truth, name: str, m: int, budget: int, batches: int, seed: int, labels: Row) -> list[Row]:
     what = ESTIMATORS[name]
     own = int(np.random.SeedSequence([seed, list(ESTIMATORS).index(name), m, budget]).generate_state(1)[0])
     if what.vine:
         collect = _vine(truth, m, budget, what.options, own)
     else:
         collect = _single(truth, max(1, round(budget / truth.horizon)), what.options, own)
-    samples = [collect() for _ in range(batches)]
-    found = [_numbers(truth.policy, sample.batch, truth.target) for sample in samples]
-    size: Row = {"steps": np.mean([sample.steps for sample in samples]), "states": len(samples[0].batch)}
-    size["rollouts"] = samples[0].batch.actions.shape[1] if what.vine else np.nan
-    return [
-        {"estimator": name, "quantity": q, **labels, "theory": what.theory, **_compared([f[q] for f in found], truth, q, size)}
-        for q in ("gain", "gradient")
-    ]
+    found, steps = [], []
+    for _ in range(batches):  # one batch in memory at a time
+        sample = collect()
+        found.append(surrogate(truth.policy, sample.batch, truth.target))
+        steps.append(sample.steps)
+    size: Row = {"steps": np.mean(steps), "states": len(sample.batch)}
+    size["rollouts"] = sample.batch.actions.shape[1] if what.vine else np.nan
+    heads = {"estimator": name, **labels, "theory": what.theory}
+    return [_row({**heads, "quantity": q, **size}, [f[q] for f in found], truth) for q in ("gain", "gradient")]
 
 
-def _fisher(truth: _Truth, count: int, batches: int, seed: int, damping: float, labels: Row) -> list[Row]:
+def _fisher(truth: Truth, count: int, batches: int, seed: int, damping: float, labels: Row) -> list[Row]:
     collect = _single(
         truth, count, ESTIMATORS["single path"].options, int(np.random.SeedSequence([seed, count]).generate_state(1)[0])
     )
-    samples = [collect() for _ in range(batches)]
-    g, rows = truth.numbers["gradient"], []
-    for name, curvature in CURVATURES.items():
-        found = [_curved(truth.policy, sample.batch, curvature, g, damping) for sample in samples]
-        for q, theory in (("Fisher product", "unbiased"), ("natural gradient", "consistent")):
-            size = {"budget": samples[0].steps, "steps": samples[0].steps, "states": len(samples[0].batch), "rollouts": np.nan}
-            rows.append(
-                {
-                    "estimator": name,
-                    "quantity": q,
-                    **labels,
-                    **size,
-                    "theory": theory,
-                    **_compared([f[q] for f in found], truth, q, size),
-                }
-            )
-    return rows
+    g = truth.numbers["gradient"]
+    found: dict[str, list[dict[str, Array]]] = {name: [] for name in CURVATURES}
+    for _ in range(batches):
+        sample = collect()
+        for name, curvature in CURVATURES.items():
+            found[name].append(curved(truth.policy, sample.batch, curvature, g, damping))
+    size = {"budget": sample.steps, "steps": sample.steps, "states": len(sample.batch), "rollouts": np.nan}
+    return [
+        _row({"estimator": name, **labels, "theory": theory, "quantity": q, **size}, [f[q] for f in found[name]], truth)
+        for name in CURVATURES
+        for q, theory in (("Fisher product", "unbiased"), ("natural gradient", "consistent"))
+    ]
 
 
-def _compared(found: list[Array], truth: _Truth, quantity: str, size: Row) -> Row:
-    """Size, mean and spread of estimates [B,C] of a vector [C], relative to its exact value."""
-    exact, x = truth.numbers[quantity], np.stack(found)
-    count, norm2 = len(x), float(exact @ exact)
-    along = x @ exact / norm2 - 1
-    spread = np.append(x.std(0, ddof=1), along.std(ddof=1)) / np.sqrt(count)
-    off = np.abs(np.append(x.mean(0) - exact, along.mean()))
-    square = ((x - exact) ** 2).sum(1) / norm2
-    half = student.ppf(0.975, count - 1) * square.std(ddof=1) / np.sqrt(count)
-    return {
-        **size,
-        "batches": count,
-        "visits": count * size["states"] * truth.rarest,
-        "bias": along.mean(),
-        "bias_error": spread[-1],
-        "error": np.sqrt(square.mean()),
-        "error_low": np.sqrt(max(0.0, square.mean() - half)),
-        "error_high": np.sqrt(square.mean() + half),
-        "z": (off[spread > 0] / spread[spread > 0]).max(initial=0.0),
-        "numbers": len(off),
-    }
-
-
-def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    """Add intervals that hold for all rows together, and verdicts."""
-    freedom = table["batches"] - 1
-    table["critical"] = student.isf(0.005 / len(table) / table["numbers"], freedom)
-    half = table["bias_error"] * student.isf(0.005 / len(table), freedom)
-    table["bias_low"], table["bias_high"] = table["bias"] - half, table["bias"] + half
-    seen, unbiased = table["z"] > table["critical"], table["theory"] == "unbiased"
-    against, unseen = seen & unbiased, (~seen & ~unbiased) | (table["visits"] < VISITS)
-    answers = ["not judged", "not resolved", "AGAINST THE THEORY"]
-    table["verdict"] = np.select([table["theory"] == "consistent", unseen, against], answers, "as the theory says")
-    table.insert(0, "study", "estimators")
-    order = ["study", "mdp", "estimator", "quantity", "budget", "steps", "states", "rollouts", "batches", "visits"]
-    order += ["bias", "bias_low", "bias_high", "error", "error_low", "error_high", "z", "critical", "theory", "verdict"]
-    return table[order].astype(dict.fromkeys(("study", "mdp", "estimator", "quantity", "theory", "verdict"), "category"))
+def _row(heads: Row, found: Sequence[Array], truth: Truth) -> Row:
+    """The row of estimates of one quantity, ``heads`` being its labels and sizes."""
+    visits = len(found) * heads["states"] * truth.rarest
+    return {**heads, "visits": visits, **compared(np.stack(found), truth.numbers[heads["quantity"]])}

@@ -47,8 +47,10 @@ def returns(table: pd.DataFrame, by: str = "iteration") -> Figure:
         for (names, panel), axes in zip(panels, grid, strict=False):
             _panel(axes, chosen(panel), by)
             axes.set_title(_title(*map(str, names)), pad=4, fontsize=7)
-            axes.set_xlabel("environment steps" if by == "steps" else "iteration")
+            axes.set_xlabel("environment steps, in thousands" if by == "steps" else "iteration")
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            if by == "steps":
+                axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}")
             axes.set_ylabel("return of an episode")
         for axes in grid[len(panels) :]:
             axes.set_visible(False)

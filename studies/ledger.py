@@ -19,8 +19,9 @@ verdict      as ``verify`` says it; "undecided here" for a claim that no table s
 was ``measured``, the ``effect`` with its 95 % interval (``low``, ``high``) and ``unit``, the ``rule`` and the ``verdict`` that it
 gives; the same by a second run (``second_...``); and the ``table`` that it came from, its command.
 
-The first run is the table of the lowest seed that has what the sentence asks for, of equal ones the longest; the second is the
-one of the next seed, the study being told the same otherwise. A table combined of a sweep's jobs counts as its jobs.
+The first run is the table of the lowest seed that has what the sentence asks for, of equal ones the one that rests on most:
+on the most rows, or batches where a row is the mean of several. The second is the one of the next seed, the study being told the
+same otherwise. A table combined of a sweep's jobs counts as its jobs.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ THEOREMS = (
     "sharper_by",
     "verdict",
 )
+ASIDE = ("checkpoints", "workers", "scale")
+"""What a study may be told otherwise in a second run: where it keeps its work, its processes, a text for figures."""
 MEASURED = ("bound", "lemma")
 """Kinds of claims whose usage has a scale."""
 
@@ -193,7 +196,8 @@ def _jobs(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _order(table: pd.DataFrame) -> tuple[int, int, str]:
-    return _seed(table), -len(table), str(table.attrs.get("command", ""))
+    size = int(table["batches"].sum()) if "batches" in table else len(table)
+    return _seed(table), -size, str(table.attrs.get("command", ""))
 
 
 def _seed(table: pd.DataFrame) -> int:
@@ -205,14 +209,15 @@ def _seed(table: pd.DataFrame) -> int:
 
 
 def _alike(table: pd.DataFrame) -> str:
-    """What the study was told, but for its seed: the rest of a configuration is not for it."""
+    """What the study was told, but for its seed and for :data:`ASIDE`: the rest of a configuration is not for it."""
 
     def unseeded(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: unseeded(inner) for key, inner in value.items() if key != "seed"}
         return [unseeded(inner) for inner in value] if isinstance(value, list) else value
 
-    return json.dumps(unseeded(table.attrs.get("config", {}).get("study", {})), sort_keys=True, default=str)
+    told = table.attrs.get("config", {}).get("study", {})
+    return json.dumps(unseeded({key: told[key] for key in told if key not in ASIDE}), sort_keys=True, default=str)
 
 
 def _scale(table: pd.DataFrame) -> str:

@@ -4,8 +4,9 @@ Writes ``index.html``, a page without any file beside it, and ``report.pdf``, th
 that is missing, half-written, of another version or of no study leaves a message at its place; the rest is built. The same tables
 give the same bytes.
 
-Without folders it runs the default studies first (:data:`studies.reporting.defaults.RUNS`). Each is skipped where its table
-stands already, so that a report that was interrupted goes on; one that fails leaves its message in the report.
+Without folders it runs the default studies first (:data:`studies.reporting.defaults.RUNS`), and says how far it is. Each is
+skipped where its table stands already, so that a report that was interrupted or killed goes on; one that fails leaves its
+message in the report.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
 import argparse  # noqa: E402
+import signal  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 
 from studies import outputs  # noqa: E402
@@ -53,10 +55,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/report"), help="folder to write to (default: %(default)s)")
     given = parser.parse_args()
     try:
-        folders = given.folders or defaults.run_all()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # killed gently, it ends its runs as if interrupted
+        paths = build(given.folders or defaults.run_all(defaults.RUNS, Path("results")), given.out)
     except KeyboardInterrupt:
         raise SystemExit("interrupted; the same command goes on with the runs that are left") from None
-    for path in build(folders, given.out):
+    for path in paths:
         print(f"{'page' if path.suffix == '.html' else 'print':9}{shown(path)}  ({path.stat().st_size / 1e6:.1f} MB)")
 
 

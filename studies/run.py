@@ -1,6 +1,7 @@
 """Run a study: ``python studies/run.py [study=...] [key=value ...]``, or a sweep with ``-m`` and values parted by commas.
 
-The job's table goes to ``results/<study>/<name>/table.parquet``, the name being that of the overrides (:mod:`studies.folders`).
+The job's table goes to ``results/<study>/<name>/table.parquet``, the name being that of the overrides (:mod:`studies.folders`),
+and beside it when and where it was made (:mod:`studies.made`).
 A job whose table stands already, made of the same configuration by the same code, is not computed again. A study with the key
 ``checkpoints`` saves its work to ``results/.checkpoints/<fingerprint>``, and goes on from there if it was killed. A single run
 then draws its figures; a sweep combines the tables of its jobs and draws those (:mod:`studies.gather`).
@@ -26,7 +27,7 @@ from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from hydra.types import RunMode  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from studies import folders, outputs  # noqa: E402
+from studies import folders, made, outputs  # noqa: E402
 from studies.outputs import shown  # noqa: E402
 from studies.present import present  # noqa: E402
 
@@ -58,18 +59,19 @@ def compute(config: DictConfig, folder: Path, overrides: list[str]) -> Path:
     study = str(config.study._target_).split(".")[-2]
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
-    made = outputs.provenance({str(key): value for key, value in resolved.items()}, study, overrides, modules)
+    attributes = outputs.provenance({str(key): value for key, value in resolved.items()}, study, overrides, modules)
     with outputs.alone(folder):
         (folder / outputs.ERROR).unlink(missing_ok=True)  # of an earlier try
-        if outputs.read_attributes(path).get("fingerprint") == made["fingerprint"]:
+        if outputs.read_attributes(path).get("fingerprint") == attributes["fingerprint"]:
             log.info(
                 "%s stands already, made of this configuration by this code; delete it to have it computed again", shown(path)
             )
             return path
         path.unlink(missing_ok=True)  # of another configuration or code: not to be mistaken for this job's
-        with _scratch(config, str(made["fingerprint"])) as settings:
+        with _scratch(config, str(attributes["fingerprint"])) as settings:
             table = hydra.utils.instantiate(config.study, **settings)
-            table.attrs = made
+            table.attrs = attributes
+            made.write(folder, attributes)
             outputs.write_table(table, path)
     return path
 

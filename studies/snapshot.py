@@ -1,12 +1,9 @@
 """Make small copies of results that can be committed: ``python studies/snapshot.py results/verify/default``.
 
 Each goes to ``docs/results/<study>/<name>``: ``table.parquet``, which every reader of tables takes as the study's own, and
-``summary.csv``. The copy keeps the table's attributes, the command among them, and has two more:
-
-============ ==========================================================================================================
-``machine``  what this machine is: take the copy where the table was made
-``snapshot`` what was left out, in words
-============ ==========================================================================================================
+``summary.csv``. The copy keeps the table's attributes, the command among them, and has one more, ``snapshot``: what was left
+out, in words. ``made.json`` beside it says when and where the table was made, as the one in the folder does
+(:mod:`studies.made`). A folder that has none is taken to be of this machine, and its date stays unknown.
 
 Numbers of which a column has many keep 12 bits after the first, a relative error of at most 1.3e-4; the rest is exact.
 :data:`REDUCTIONS` says what else a study's table loses. A copy is written only if its summary is the whole table's, over the
@@ -22,18 +19,15 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bounds.pairs import PAIRINGS
-from studies import outputs
+from studies import made, outputs
 from studies.guaranteed_step_figures import PANELS, TRUTH
 from studies.outputs import shown
 
@@ -106,7 +100,7 @@ REDUCTIONS = {
 
 
 def reduced(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as a copy has it: fewer rows and columns, rounded numbers, two more attributes."""
+    """Return the table as a copy has it: fewer rows and columns, rounded numbers, one more attribute."""
     how = REDUCTIONS.get(str(table["study"].iloc[0]))
     small = table if how is None else how.rows(table).drop(columns=[name for name in how.columns if name in table])
     small = small.reset_index(drop=True)
@@ -116,7 +110,7 @@ def reduced(table: pd.DataFrame) -> pd.DataFrame:
     small = small.assign(**{name: small[name].cat.remove_unused_categories() for name in labels})
     left = [] if how is None else [how.said, *(f"column {name}" for name in how.columns)]
     said = f"rounded to {BITS + 1} bits" + (f"; left out: {'; '.join(left)}" if left else "")
-    attributes: dict[Any, Any] = {**_elsewhere(dict(table.attrs)), "machine": machine(), "snapshot": said}
+    attributes: dict[Any, Any] = {**_elsewhere(dict(table.attrs)), "snapshot": said}
     small.attrs = attributes
     return small
 
@@ -159,22 +153,21 @@ def write(small: pd.DataFrame, path: Path, limit: float = LIMIT) -> None:
     outputs.write(path, put)
 
 
-def machine() -> dict[str, str]:
-    """Describe this machine: processor, cores, memory, and the versions that numbers and times depend on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    return {
-        "processor": model,
-        "cores": str(os.cpu_count()),
-        "memory": f"{memory / 2**30:.0f} GiB" if memory else "unknown",
-        "system": platform.system(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("numpy", "scipy", "torch", "pandas")},
-    }
+def records(folder: Path, small: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the records of a copy by the folder in it that each is for: of a sweep one a job, of a run one for "".
+
+    Parameters
+    ----------
+    folder
+        Of the whole table.
+    small
+        The copy.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for job, origin in made.origins(folder, small.attrs).items():
+        told: dict[str, Any] = {name: origin[name] for name in ("fingerprint", "command", "date") if name in origin}
+        found[job] = {**told, "machine": origin.get("machine") or made.machine()}
+    return found
 
 
 def check(small: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -222,6 +215,9 @@ def main(given: Sequence[str] | None = None) -> None:
             summary = check(small, table)
             target = options.out / str(table["study"].iloc[0]) / folder.resolve().name
             write(small, target / outputs.TABLE, options.limit)
+            for job, record in records(folder, small).items():
+                (target / job).mkdir(parents=True, exist_ok=True)
+                made.put(target / job, record)
         except (outputs.BadTable, ValueError) as error:
             raise SystemExit(f"{shown(folder)}: {error}") from None
         outputs.write(

@@ -63,10 +63,10 @@ def progress(table: pd.DataFrame) -> Figure:
                 row[0].set_ylabel(line[0][0], fontsize=7)
             for axes in row[len(line) :]:
                 axes.set_visible(False)
-        what = rf" at $\delta={deltas[0]:g}$ nats" if len(deltas) == 1 else ""
+        grid[0, 0].xaxis.get_major_locator().set_params(integer=True)
         legend_above(figure, _handles(updates), 4, f"{SPREAD} over random starts: {_each(updates, _starts)}")
-        figure.supxlabel("updates", fontsize=8)
-        figure.supylabel(rf"normalised return $(\eta-\eta_0)/(\eta^*-\eta_0)${what}", fontsize=8)
+        figure.supxlabel(rf"updates, at $\delta={deltas[0]:g}$ nats" if len(deltas) == 1 else "updates", fontsize=8)
+        figure.supylabel("normalised return\n" r"$(\eta-\eta_0)/(\eta^*-\eta_0)$", fontsize=8, ma="center")  # one row is low
     return figure
 
 

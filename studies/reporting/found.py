@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from studies import outputs
+from studies import made, outputs
 from studies.outputs import shown
 from studies.reporting.content import plain
 
@@ -33,10 +33,17 @@ class Found:
 
     @property
     def origins(self) -> list[dict[str, Any]]:
-        """Attributes of the jobs that the table was made of, in their order; one for a single run."""
-        attributes: Mapping[Any, Any] = {} if self.table is None else self.table.attrs
-        jobs = attributes.get("jobs")
-        return [dict(job) for job in (jobs.values() if isinstance(jobs, Mapping) else [attributes])]
+        """Attributes of the jobs that the table was made of, in their order; one for a single run.
+
+        With the date and the machine, where a record beside the table says them.
+        """
+        return list(made.origins(self.folder, {} if self.table is None else self.table.attrs).values())
+
+    @property
+    def days(self) -> list[str]:
+        """First and last day on which its jobs were made, UTC; one where these are the same, none where no record says it."""
+        dates = sorted(str(origin["date"]) for origin in self.origins if origin.get("date"))
+        return list(dict.fromkeys([*dates[:1], *dates[-1:]]))
 
     @property
     def seed(self) -> int:
@@ -74,14 +81,14 @@ def age(found: Found) -> str:
     """Say that a table was made by another state of the code than this, naming both; "" where it was not."""
     own = outputs.provenance({}, found.study, [])
     for origin in found.origins:
-        made = str(origin.get("version", "")), str(origin.get("sources", ""))
-        if not all(made):
+        then = str(origin.get("version", "")), str(origin.get("sources", ""))
+        if not all(then):
             return "This table does not say which version of the code made it."
         modules = (origin.get("config") or {}).get("bounds") or []
         now = str(own["version"]), _sources(modules)
-        if made != now:
+        if then != now:
             return (
-                f"Made by another state of the code: version {made[0]}, sources `{made[1]}`; this report was built by version "
+                f"Made by another state of the code: version {then[0]}, sources `{then[1]}`; this report was built by version "
                 f"{now[0]}, sources `{now[1]}`. Run its command again to have it by this one."
             )
     return ""

@@ -23,8 +23,8 @@ MAKING = (
     "makes one of its tables."
 )
 MADE = (
-    "What made each table. `sources` is the hash of the project's code at that time, `fingerprint` that of code and "
-    "configuration together."
+    "What made each table. `date` is the day, UTC; `sources` the hash of the project's code at that time, `fingerprint` that of "
+    "code and configuration together."
 )
 NO_MACHINE = (
     "The tables do not say on which machine they were made. Times and rates depend on it, and so may, by the last bits of sums, "
@@ -36,8 +36,9 @@ def opening(found: Sequence[Found], empirical: pd.DataFrame | None) -> Section:
     """Return the first page: what there is, what is missing, and what was found, by question."""
     sound, missing = [one for one in found if one.table is not None], [one for one in found if one.problem]
     studies = {one.study for one in sound}
-    dates = sorted({str(origin["date"]) for one in sound for origin in one.origins if origin.get("date")})
-    when = f" Data of {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}." if dates else ""
+    dates = sorted(day for one in sound for day in one.days)
+    some = ", some of an unknown day" if not all(one.days for one in sound) else ""
+    when = f" Data of {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}{some}." if dates else ""
     text = (
         "Every number here is computed from stored tables: of studies on finite Markov decision processes, where returns, "
         f"surrogates and divergences are known exactly, and of trained agents. {_count(len(sound), 'run')} of "
@@ -80,8 +81,13 @@ def reproduction(found: Sequence[Found]) -> Section:
     blocks: list[Block] = [Paragraph(MAKING)]
     if jobs:
         names = ("command", "version", "sources", "fingerprint")
-        made = [{name: str(origin.get(name, "")) for name in names} for _, origin in jobs]
-        table = pd.DataFrame([{"study": one.study, **row} for (one, _), row in zip(jobs, made, strict=True)])
+        table = pd.DataFrame(
+            {
+                "study": [one.study for one, _ in jobs],
+                "date": [str(origin.get("date", "unknown")) for _, origin in jobs],
+                **{name: [str(origin.get(name, "")) for _, origin in jobs] for name in names},
+            }
+        )
         data = Download("reproduction.csv", table.to_csv(index=False))
         blocks.append(grid("reproduction.table", table, MADE, code=["study", *names], data=data))
     machines: dict[str, list[str]] = {}

@@ -89,7 +89,8 @@ def _origin(found: Found) -> list[Block]:
     assert found.table is not None
     table, path = found.table, found.folder / outputs.TABLE
     prints = list(dict.fromkeys(str(job.get("fingerprint") or "none") for job in found.origins))
-    said = f"Made by {_commands(found)}. Fingerprint {_few(prints)}."
+    when = f" on {' to '.join(found.days)}" if found.days else ""
+    said = f"Made by {_commands(found)}{when}. Fingerprint {_few(prints)}."
     rows, columns = table.shape
     if rows * columns < CARRIED / 2 and len(text := table.to_csv(index=False)) <= CARRIED:
         return [Paragraph(said), Download(f"{run_id(found)}.table.csv", text)]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from studies.bias import VISITS
 from studies.effects import Effect, largest, middle, share
-from studies.estimators import VISITS
 from studies.sentences.sentence import NOTE, PAPER, RARELY, Measure, Range, Sentence
 
 SMALL_BIAS = 0.05

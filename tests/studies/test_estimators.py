@@ -11,7 +11,9 @@ from mdps import evaluate
 from mdps.families import forest, garnet, riverswim
 from mdps.gym_bridge import from_gymnasium
 from studies import estimators
+from studies.bias import VISITS
 from studies.estimators import ESTIMATORS, Estimator, figures, plot, run, summary
+from studies.truth import Truth
 from trpo.tabulate import tabulate
 
 torch.set_num_threads(1)
@@ -29,7 +31,7 @@ def test_every_estimator_is_as_theory_says_or_not_resolved(table):
     assert table.columns[0] == "study"
     assert set(table["estimator"]) == {*ESTIMATORS, *estimators.CURVATURES}
     assert not (table["verdict"] == "AGAINST THE THEORY").any()
-    judged = table[(table["theory"] == "unbiased") & (table["visits"] >= estimators.VISITS)]
+    judged = table[(table["theory"] == "unbiased") & (table["visits"] >= VISITS)]
     assert (judged["verdict"] == "as the theory says").all()
     assert (judged["bias_low"] < 0).all()
     assert (judged["bias_high"] > 0).all()
@@ -47,16 +49,16 @@ def test_a_wrong_estimator_is_seen(monkeypatch):
 
 def test_a_row_is_what_numpy_says(monkeypatch):
     """Bias, its interval and the error of one row from the estimates themselves; the exact gradient from d pi A."""
-    kept = []
-    compared = estimators._compared
+    kept = {}
+    real = estimators._row
 
-    def spy(found, truth, quantity, size):
-        kept.append((np.stack(found), truth, quantity))
-        return compared(found, truth, quantity, size)
+    def spy(heads, found, truth):
+        kept[heads["quantity"]] = np.stack(found), truth
+        return real(heads, found, truth)
 
-    monkeypatch.setattr(estimators, "_compared", spy)
+    monkeypatch.setattr(estimators, "_row", spy)
     table = run(MDPS, **SMALL | {"paths": []}, estimators=["vine, q = pi"])
-    (x, truth, _), row = kept[1], table[table["quantity"] == "gradient"].iloc[0]
+    (x, truth), row = kept["gradient"], table[table["quantity"] == "gradient"].iloc[0]
     mdp = MDPS["garnet"]
     weights = truth.policy.network[0].weight.detach().numpy().T
     pi = np.exp(weights) / np.exp(weights).sum(1, keepdims=True)
@@ -91,7 +93,7 @@ def test_single_paths_draw_actions_apart_from_the_environment():
 
     Given the states, each count is binomial, and |z| > 6 has probability 2e-9 for each of the 8, nearly.
     """
-    truth = estimators._Truth.of(MDPS["garnet"], 0, 0.05, 1e-3, 1e-3)
+    truth = Truth.of(MDPS["garnet"], 0, 0.05, 1e-3, 1e-3)
     batch = estimators._single(truth, 500, ESTIMATORS["single path"].options, 7)().batch
     taken = np.zeros((4, 2))
     np.add.at(taken, (batch.inputs.argmax(1).numpy(), batch.actions[:, 0, 0].numpy()), 1)
@@ -111,7 +113,7 @@ def test_few_visits_decide_nothing():
     """Riverswim's gradient hangs on a state that is almost never reached: normal statistics would call anything biased."""
     few = SMALL | {"batches": 5, "paths": [], "budgets": [500]}
     table = run({"riverswim": riverswim("osband-2013", gamma=0.9)}, **few, estimators=["vine, q = pi", "vine, as printed"])
-    assert (table["visits"] < estimators.VISITS).all()
+    assert (table["visits"] < VISITS).all()
     assert (table["verdict"] == "not resolved").all()
 
 

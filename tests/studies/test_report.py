@@ -19,9 +19,10 @@ import typst
 
 from bounds import CATALOGUE
 from bounds.errata import ERRATA
-from studies import gather, ledger, outputs, report, trust_region, verify
+from studies import gather, ledger, made, outputs, report, trust_region, verify
 from studies.reporting import defaults, maths
 from studies.reporting.content import Download, Grid, Notice, Paragraph, Picture, Points, number, plain, spans, walk
+from studies.reporting.defaults import Run
 from studies.reporting.document import report as document
 from studies.reporting.drawn import caption, thin
 from studies.reporting.findings import KINDS, TRUE, findings
@@ -199,6 +200,36 @@ def test_a_table_of_other_code_is_shown_with_both_hashes(results, tmp_path):
 
 def test_a_table_of_this_code_has_no_notice(whole):
     assert not [n.text for n in blocks(whole, Notice) if "another state" in n.text]
+
+
+def test_the_day_and_the_machine_stand_beside_the_command(results, tmp_path):
+    folders = [Path(shutil.copytree(folder, tmp_path / folder.relative_to(results[0].parents[1]))) for folder in results]
+    days = {0: "2020-02-29", 2: "2021-03-01"}
+    for k, day in days.items():
+        attributes = outputs.read_attributes(folders[k] / outputs.TABLE)
+        made.put(folders[k], {**attributes, "date": day, "machine": {"processor": f"P{k}"}})
+    shown = document(find(folders))
+    assert "Data of 2020-02-29 to 2021-03-01, some of an unknown day." in words(place(shown, "summary"))
+    assert "run.py` on 2020-02-29. Fingerprint" in words(place(shown, "trust_region-default"))
+    assert " on 2020" not in words(place(shown, "trust_region-seed-1"))
+    (grid,) = [grid for grid in blocks(shown, Grid) if grid.id == "reproduction.table"]
+    columns = {column.name: column.cells for column in grid.columns}
+    rows = dict(zip(columns["command"], columns["date"], strict=True))
+    assert list(rows.values()) == ["2020-02-29", "unknown", "2021-03-01"]
+    machines = words(place(shown, "reproduction"))
+    assert "processor P0: `trust_region/default`" in machines
+    assert "processor P2: `verify/default`" in machines
+    assert "Data of" not in words(place(document(find(results)), "summary"))
+
+
+def test_a_sweep_made_on_two_days_names_both(results, tmp_path):
+    root = tmp_path / "trust_region" / "seed=0,1"
+    for seed, day in ((0, "2020-03-01"), (1, "2020-02-29")):
+        reported.store(reported.trust_region_table(seed), root / f"seed={seed}", f"seed={seed}")
+        made.put(root / f"seed={seed}", {**outputs.read_attributes(root / f"seed={seed}" / outputs.TABLE), "date": day})
+    combined = gather.combine({f"seed={seed}": outputs.read_table(root / f"seed={seed}" / outputs.TABLE) for seed in (0, 1)})
+    outputs.write_table(combined, root / outputs.TABLE)
+    assert " on 2020-02-29 to 2020-03-01. Fingerprint" in words(place(document(find([tmp_path])), "trust_region"))
 
 
 def test_a_sweep_is_shown_once_with_the_commands_of_its_jobs(results, tmp_path):
@@ -393,22 +424,22 @@ TINY = ("mdp=[chain_walk]", "study.iterations=1", "study.starts=1", "study.aggre
 
 def test_the_default_runs_are_made_once_and_a_failing_one_is_told(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    runs = [("trust_region", TINY), ("verify", ("study.instances=-1",))]
-    made = defaults.run_all(runs, Path("results"))[:2]
-    assert "failed: ValueError" in capfd.readouterr().err
-    first = (made[0] / outputs.TABLE).stat().st_mtime_ns
-    said = document(find(made))
+    runs = [Run("trust_region", TINY, 1), Run("verify", ("study.instances=-1",), 1)]
+    folders = defaults.run_all(runs, Path("results"))[:2]
+    assert "failed   python studies/run.py study=verify study.instances=-1" in capfd.readouterr().out
+    first = (folders[0] / outputs.TABLE).stat().st_mtime_ns
+    said = document(find(folders))
     assert "instances" in words(place(said, "verify"))
     assert {picture.id.split("-")[0] for picture in blocks(said, Picture)} == {"trust_region"}
     defaults.run_all(runs[:1], Path("results"))
-    assert (made[0] / outputs.TABLE).stat().st_mtime_ns == first
-    command = next(iter(json.loads(json.dumps(outputs.read_attributes(made[0] / outputs.TABLE)))["command"].splitlines()))
+    assert (folders[0] / outputs.TABLE).stat().st_mtime_ns == first
+    command = next(iter(json.loads(json.dumps(outputs.read_attributes(folders[0] / outputs.TABLE)))["command"].splitlines()))
     assert command == " ".join(["python studies/run.py study=trust_region", *TINY])
 
 
 def test_the_default_runs_are_of_studies_that_there_are():
-    assert {study for study, _ in defaults.RUNS} <= set(CONFIGURED)
-    assert len(set(defaults.RUNS)) == len(defaults.RUNS)
+    assert {run.study for run in defaults.RUNS} <= set(CONFIGURED)
+    assert len({(run.study, run.overrides) for run in defaults.RUNS}) == len(defaults.RUNS)
 
 
 def test_the_command_says_where_its_files_are(results, tmp_path):

@@ -50,7 +50,8 @@ def opened(browser, path):
     heard, contexts = [], []
 
     def open_page(width=DESK, scheme="light", file=path):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        window = {"viewport": {"width": width, "height": 900}, "is_mobile": width == PHONE}  # a phone heeds the page's viewport
+        context = browser.new_context(**window, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: heard.append(message.text) if message.type in ("error", "warning") else None)
@@ -73,14 +74,16 @@ def opened(browser, path):
 def test_the_page_opens_without_an_error_and_fits_its_window(opened, width, scheme):
     page = opened(width, scheme)
     page.wait_for_load_state("load")
+    assert page.evaluate("innerWidth") == width  # not a page for a desk, made small
     assert page.evaluate(OVERFLOW) <= 0
     assert page.evaluate(OUTSIDE) == []
     assert page.locator("figure svg").count() > 10
 
 
-def test_the_check_for_overflow_sees_one(opened):
-    page = opened(PHONE)
-    page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<div style=\"width: 900px\">x</div>')")
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_check_for_overflow_sees_one(opened, width):
+    page = opened(width)
+    page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<div style=\"width: 2000px\">x</div>')")
     assert page.evaluate(OVERFLOW) > 0
 
 
@@ -106,25 +109,32 @@ def test_a_click_sorts_a_table_by_its_column_and_another_turns_it(opened, column
     assert rising == sorted(before, key=key)
     button.click()
     assert [key(value) for value in values(page, grid, k)] == sorted(map(key, before), reverse=True)
+    marks = "heads => heads.map(head => head.getAttribute('aria-sort'))"
     head = page.locator(f"[id='{grid}'] thead th")
-    assert [head.nth(i).get_attribute("aria-sort") for i in range(head.count())] == [
-        "descending" if i == k else "none" for i in range(head.count())
-    ]
+    assert head.evaluate_all(marks) == ["descending" if i == k else "none" for i in range(head.count())]
     if len(set(before)) > 2:
         assert before not in (rising, rising[::-1])  # or the test would show nothing
+    other = (k + 1) % head.count()
+    head.locator("button").nth(other).click()
+    assert head.evaluate_all(marks) == ["ascending" if i == other else "none" for i in range(head.count())]
 
 
 def test_rows_stay_whole_and_empty_cells_go_last(opened):
-    page, grid = opened(), "verify-default.summary"
-    names = headers(page, grid)
+    page, grid = opened(), "theorems.table"
     rows = "rows => rows.map(row => row.textContent)"
     whole = sorted(page.locator(f"[id='{grid}'] tbody tr").evaluate_all(rows))
-    distance = names.index("distance")
-    assert "" in values(page, grid, distance)
-    for _ in range(2):
-        page.locator(f"[id='{grid}'] thead button").nth(distance).click()
-        shown = values(page, grid, distance)
-        assert shown[-shown.count("") :] == [""] * shown.count("")
+    k = headers(page, grid).index("usage")
+    given = values(page, grid, k)
+    missing = given.count("")
+    assert missing
+    assert "" in given[: len(given) - missing]  # they do not stand last by themselves
+    known = sorted(float(value) for value in given if value)
+    assert len(set(known)) > 2
+    for expected in (known, known[::-1]):
+        page.locator(f"[id='{grid}'] thead button").nth(k).click()
+        shown = values(page, grid, k)
+        assert [float(value) for value in shown[:-missing]] == expected
+        assert shown[-missing:] == [""] * missing
         assert sorted(page.locator(f"[id='{grid}'] tbody tr").evaluate_all(rows)) == whole
 
 

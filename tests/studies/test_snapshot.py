@@ -1,14 +1,11 @@
-"""Committed copies of results: small, read as the study's own, of the same summary, and with nothing of the machine's name."""
-
-import getpass
-import platform
+"""Committed copies of results: small, read as the study's own, of the same summary, and with when and where they were made."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mdps.families import chain_walk, garnet
-from studies import guaranteed_step, outputs, snapshot, trust_region, verify
+from studies import guaranteed_step, made, outputs, snapshot, trust_region, verify
 from trpo.region import Region
 
 REGIONS = {"max_kl": Region("kl", "max", 0.05), "mean_kl": Region("kl", "mean", 0.05)}
@@ -53,7 +50,7 @@ def test_a_copy_is_read_and_drawn_as_the_table_and_says_the_same(study, tables, 
     assert f"{len(copy)} of {len(tables[study])} rows" in capsys.readouterr().out
     assert len(copy) < len(tables[study])
     assert (target / "table.parquet").stat().st_size < (folder / "table.parquet").stat().st_size
-    assert {**tables[study].attrs, "machine": 0, "snapshot": 0}.keys() == copy.attrs.keys()
+    assert {**tables[study].attrs, "snapshot": 0}.keys() == copy.attrs.keys()
     assert copy.attrs["command"] == f"python studies/run.py study={study}"
     module = outputs.study_module(study)
     summary, whole = module.summary(copy), module.summary(tables[study])
@@ -133,12 +130,32 @@ def test_a_missing_table_is_named(tmp_path):
         snapshot.main([str(tmp_path), "--out", str(tmp_path / "docs")])
 
 
-def test_the_machine_is_described_without_its_name():
-    said = snapshot.machine()
-    assert int(said["cores"]) > 0
-    assert said["python"] == platform.python_version()
-    assert {"processor", "memory", "numpy", "torch"} <= said.keys()
-    text = str(said)
-    assert platform.node() not in text
-    assert f"{getpass.getuser()}/" not in text
-    assert "/home" not in text
+COMMAND = "python studies/run.py study=guaranteed_step"
+MAKING = {"fingerprint": "f", "command": COMMAND, "date": "2020-02-29", "machine": {"cores": "3"}}
+
+
+@pytest.mark.parametrize("told", ["its own", "of another table", "nothing"])
+def test_a_copy_says_when_and_where_the_table_was_made(told, tables, tmp_path):
+    folder = stored(tables["guaranteed_step"], tmp_path)
+    if told != "nothing":
+        made.put(folder, {**MAKING, "fingerprint": "f" if told == "its own" else "g"})
+    snapshot.main([str(folder), "--out", str(tmp_path / "docs")])
+    target = tmp_path / "docs" / "guaranteed_step" / "mine"
+    here = {**MAKING, "machine": made.machine()}
+    del here["date"]
+    record = made.read(target, outputs.read_attributes(target / "table.parquet"))
+    assert record == (MAKING if told == "its own" else here)
+
+
+def test_a_copy_of_a_sweep_says_it_of_every_job(tables, tmp_path):
+    jobs = {name: {"study": "trust_region", "fingerprint": name, "command": f"c {name}"} for name in ("a", "b")}
+    table = pd.concat([tables["trust_region"].assign(job=name) for name in jobs], ignore_index=True)
+    table.attrs = {"study": "trust_region", "jobs": jobs}
+    for name in jobs:
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        made.put(tmp_path / "mine" / name, {**jobs[name], "date": f"2020-02-0{1 + (name == 'b')}", "machine": {"cores": "3"}})
+    outputs.write_table(table, tmp_path / "mine" / "table.parquet")
+    snapshot.main([str(tmp_path / "mine"), "--out", str(tmp_path / "docs")])
+    target = tmp_path / "docs" / "trust_region" / "mine"
+    found = made.origins(target, outputs.read_attributes(target / "table.parquet"))
+    assert {name: origin["date"] for name, origin in found.items()} == {"a": "2020-02-01", "b": "2020-02-02"}

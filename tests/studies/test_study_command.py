@@ -57,7 +57,8 @@ def test_a_run_leaves_its_table_its_figures_and_where_they_are(single):
     _, folder, done = single
     names = {path.name for path in folder.iterdir()}
     stems = ("progress", "divergence", "gain", "falls", "guarantees")
-    assert names == {"table.parquet", "summary.csv", *(f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png"))}
+    figures = {f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")}
+    assert names == {"table.parquet", "made.json", "summary.csv", *figures}
     assert f"results/trust_region/{TINY_NAME}/table.parquet" in done.stdout
     assert "progress.pdf" in done.stdout
 

@@ -10,6 +10,7 @@ from mdps.families import dirichlet
 from mdps.families.sparse import sparse_garnet
 from mdps.optimal import optimal_policy
 from studies import peers, throughput
+from studies.runs import cores
 from trpo.exact import region_step
 from trpo.region import Region
 
@@ -155,7 +156,7 @@ def test_exponents_are_those_of_scipys_regression():
 
 def test_the_figures_are_drawn_and_the_report_states_the_threads(table):
     assert set(throughput.figures(table)) == {"speeds", "ratios"}
-    assert f"{throughput.threads()} threads" in throughput.report(table)
+    assert f"{cores()} threads" in throughput.report(table)
 
 
 @pytest.mark.parametrize("name", ["pairs", "steps", "repeats", "sample"])
