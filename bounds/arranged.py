@@ -51,7 +51,7 @@ def in_planes(table: Any) -> bool:
 
 def arrange(tables: Sequence[Any]) -> Arranged:
     """Arrange tables of floats that broadcast."""
-    arrays = [x if type(x) is np.ndarray else np.asarray(x, dtype=float) for x in tables]
+    arrays = [x if type(x) is np.ndarray and x.dtype == np.float64 else np.asarray(x, dtype=float) for x in tables]
     shape = max([x.shape for x in arrays], key=len)
     depth = len(shape)
     if depth == 1:  # a number of each instance, as most claims add and multiply: what follows does the same at greater length
@@ -90,8 +90,10 @@ def _flat(x: Array, shape: Shape, size: int) -> Array:
 
 def padded(matrix: Array) -> Array:
     """A matrix [K, N] of at least WIDTH columns, or one: the last of them is repeated where there are fewer."""
-    if matrix.shape[1] >= WIDTH or matrix.shape[1] <= 1:
+    if matrix.shape[1] >= WIDTH or matrix.shape[1] == 1:
         return matrix
+    if not matrix.shape[1]:  # of no instances: a block is worked through all the same, and thrown away
+        return np.zeros((len(matrix), 1))
     return np.concatenate([matrix, np.repeat(matrix[:, -1:], WIDTH - matrix.shape[1], 1)], 1)
 
 

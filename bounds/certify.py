@@ -301,8 +301,10 @@ _LESS, _MORE, _LEAST = 1 - 2.0**-52, 1 + 2.0**-52, 2.0**-1074
 def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array) -> tuple[Array, Array]:
     """Ends of lhs / rhs from those of both sides, by the conventions of :meth:`Claim.usage`."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        least = np.where((left <= 0) | np.isinf(right_most), 0.0, np.maximum((left / right_most) * _LESS - _LEAST, 0.0))
-        most = np.where((left_most <= 0) | np.isinf(right), 0.0, (left_most / right) * _MORE + _LEAST)
+        least = np.where(right_most > 0, np.maximum((left / right_most) * _LESS - _LEAST, 0.0), np.inf)
+        most = np.where(right > 0, (left_most / right) * _MORE + _LEAST, np.inf)  # the right may be 0 where its end is below
+    least = np.where((left <= 0) | (right_most == np.inf), 0.0, least)
+    most = np.where((left_most <= 0) | (right == np.inf), 0.0, most)
     return least, most
 
 

@@ -26,7 +26,6 @@ from bounds.optimum import optimal_values
 from bounds.sharper import sqrt_horizon
 from mdps.elimination import backup, eliminate
 from mdps.evaluate import Evaluation
-from mdps.lanes import WIDTH
 from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
 
@@ -227,8 +226,6 @@ def _kl(p: Any, q: Any) -> Enclosure:
     batch, core = shape[:1] if len(shape) > 1 else (), shape[1:] if len(shape) > 1 else shape
     rows = math.prod(core)
     a, b = (expanded(matrix(np.broadcast_to(x.mid, shape), batch, len(core)), rows) for x in (first, second))
-    wide = max(a.shape[1], b.shape[1], WIDTH)
-    a, b = (np.repeat(x, wide, 1) if x.shape[1] == 1 else x for x in (a, b))
     off = (_radii(np.broadcast_to(x.rad, shape), batch, len(core)) for x in (first, second))
     ra, rb = off
     m, r = empty(batch, core[:-1]), empty(batch, core[:-1])

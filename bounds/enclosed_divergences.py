@@ -176,7 +176,7 @@ def _kl(p: Any, rp: Any, q: Any, rq: Any, raw: Any) -> Any:
                 slope = reach / min(low_p, low_q)
                 if not near:
                     slope = min(slope, 1.01 * abs(np.log(q[a]) - np.log(p[a])) + rp[a] / low_p + rq[a] / low_q)
-                off += 1.001 * (rq[a] * reach / low_q + rp[a] * slope)
+                off += 1.001 * (rq[a] / low_q * reach + rp[a] * slope)
         if term != 0.0 or off != 0.0 or z != 0.0 or (ratio != 0.0 and p[a] != 0.0):  # some of it may have vanished
             result, error = two_sum(result, term)
             radius += off * GROW + abs(error) + TINY
@@ -208,6 +208,7 @@ def kl(p: Any, rp: Any, q: Any, rq: Any, log_p: Any, log_q: Any, n: Any, raw: An
     and a term moves by at most ``rq |1 - p/q| + rp |log(p/q)|``. The radii are rows of one entry where there are none.
     """
     a, ra, b, rb = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    again = np.empty((1, WIDTH), np.bool_)
     for row in range(m.shape[0]):
         first = row * n
         for block in range((m.shape[1] + WIDTH - 1) // WIDTH):
@@ -245,7 +246,7 @@ def kl(p: Any, rp: Any, q: Any, rq: Any, log_p: Any, log_q: Any, n: Any, raw: An
                 slope = reach / smallest(low_p, low_q)
                 by_logs = 1.01 * abs(up - down) + rx / low_p + ry / low_q
                 slope = choose(near, slope, smallest(slope, by_logs))
-                carried = 1.001 * (ry * reach / low_q + rx * slope)
+                carried = 1.001 * (ry / low_q * reach + rx * slope)
                 off = choose((rx != 0.0) | (ry != 0.0), off + carried, off)
                 term, off = choose(nothing, z, term), choose(nothing, slip + ry, off)
                 result, error = two_sum(result, term)
@@ -257,9 +258,12 @@ def kl(p: Any, rp: Any, q: Any, rq: Any, log_p: Any, log_q: Any, n: Any, raw: An
             keep(mid, m, row, at)
             keep(rad, r, row, at)
             if some(odd):
+                keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
+                    if not again[0, i - at]:
+                        continue
                     for j in range(n):
-                        a[j], b[j] = p[first + j, i], q[first + j, i]
+                        a[j], b[j] = p[first + j, min(i, p.shape[1] - 1)], q[first + j, min(i, q.shape[1] - 1)]
                         ra[j] = rp[min(first + j, rp.shape[0] - 1), min(i, rp.shape[1] - 1)]
                         rb[j] = rq[min(first + j, rq.shape[0] - 1), min(i, rq.shape[1] - 1)]
                     m[row, i], r[row, i] = _kl(a, ra, b, rb, raw)

@@ -19,7 +19,10 @@ from mdps.lanes import TABLE, WIDTH, get, lanes, put, room
 
 @chunked(types.void(*[TABLE] * 7, OUT, OUT))
 def backup(P, rP, R, rR, gamma, v, rv, m, r):
-    """``R + gamma P v`` with radii. The quotient of two sums of n terms costs 2n, it and its product with gamma 2 more."""
+    """``R + gamma P v`` with radii. The quotient of two sums of n terms costs 2n, it and its product with gamma 2 more.
+
+    Where a row is p to within radii rp, the true one sums to one, and is off ``p / sum p`` by ``rp + |1 - sum p| p / sum p``.
+    """
     n = P.shape[0] // m.shape[0]
     certain = rP.shape[0] == 1
     tile = room(WIDTH * 2 * n).reshape(-1, WIDTH)
@@ -30,7 +33,8 @@ def backup(P, rP, R, rR, gamma, v, rv, m, r):
             put(tile, (j,), fetch(v, min(j, v.shape[0] - 1), at))
             put(tile, (n + j,), fetch(rv, min(j, rv.shape[0] - 1), at))
         for i in range(m.shape[0]):
-            expected, mass, size, carried, spread = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
+            expected, mass, size, carried = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
+            spread, shifted = lanes(0.0), lanes(0.0)
             moved = lanes(0.0) != 0.0
             for j in range(n):
                 p, x, off = fetch(P, i * n + j, at), get(tile, (j,)), get(tile, (n + j,))
@@ -43,10 +47,10 @@ def backup(P, rP, R, rR, gamma, v, rv, m, r):
                     rp = fetch(rP, i * n + j, at)
                     moved |= (rp != 0.0) & ((x != 0.0) | (off != 0.0))
                     spread += rp
-                    carried += choose(rp != 0.0, rp * (abs(x) + off) * mass, 0.0)
+                    shifted += choose(rp != 0.0, rp * (abs(x) + off), 0.0)
             y, error = two_sum(fetch(R, min(i, R.shape[0] - 1), at), discount * (expected / mass))
             off = fetch(rR, min(i, rR.shape[0] - 1), at) + abs(error)
-            slack = ((2 * n + 4) * U + 1.01 * spread) * size + carried
+            slack = ((2 * n + 4) * U + 1.01 * spread) * (size + carried) + carried + shifted * mass
             off = choose(moved & (discount != 0.0), off + (discount * slack / mass * (1 + 8 * n * U) + TINY), off) * GROW
             right = (off < np.inf) & (abs(y) < np.inf)
             keep(choose(right, y, 0.0), m, i, at)
@@ -73,7 +77,7 @@ def forward(P, rP, w, rw, m, r):
                 mass += fetch(P, i * n + j, at)
                 if not certain:
                     spread += fetch(rP, i * n + j, at)
-            weight, radius = x / mass, (off + abs(x) * (cost + 1.01 * spread)) / mass
+            weight, radius = x / mass, (off + (abs(x) + off) * (cost + 1.01 * spread)) / mass
             for j in range(n):
                 p = fetch(P, i * n + j, at)
                 put(tile, (j,), get(tile, (j,)) + weight * p)

@@ -3,7 +3,8 @@
 Tables are matrices [K, N], or [K, 1] where an entry is the same for all N; an operation reads its k-th entry from the row of each
 matrix that an index [tables, K] names. A block of instances goes through the formulas of :mod:`bounds.rounding` without a branch,
 which finds out which of them are out of the ordinary: a number that is infinite or unknown, a radius that reaches below zero.
-Those are done again one by one, as :mod:`bounds.rounding` and :mod:`bounds.rounded_functions` say.
+Those alone are done again, one by one, as :mod:`bounds.rounding` and :mod:`bounds.rounded_functions` say: no number depends on
+its neighbours.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numba import types
 
 from bounds import rounded_functions as functions
-from bounds.rounding import GROW, LIBRARY, TINY, U, above, below, between, nonnegative, plus, product, quotient, two_sum
+from bounds.rounding import GROW, LIBRARY, STEP, TINY, U, above, below, between, nonnegative, plus, product, quotient, two_sum
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
@@ -77,7 +78,7 @@ def _divide(a: Any, ra: Any, b: Any, rb: Any) -> Any:
         (wide == 1.0) | (_doubles(b) & ((ra == 0.0) | (ra > TINY * 8)) & (abs(q) > TINY))
     )  # to halve or quarter rounds nothing
     least = choose(exact, wide, (wide - rb) * (1 - 4 * U))
-    carried = (ra + abs(q) * (1 + 2 * U) * rb) / least
+    carried = (ra + choose(rb == 0.0, 0.0, abs(q) * (1 + 2 * U) * rb + STEP)) / least
     r = (U * abs(q) + carried) * GROW + TINY
     odd = ~(rb < wide) | ~(r < np.inf) | ~(wide < np.inf)
     r = choose(exact, carried, r)
@@ -116,7 +117,7 @@ def _single(matrix: Any, k: Any, i: Any) -> Any:
 @chunked(types.void(_SIZE, *[TABLE] * 4, _INDEX, _OUT, _OUT))
 def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any, r: Any) -> None:
     """Two pairs to one: :data:`ADD` and what follows it."""
-    count = m.shape[1]
+    count, again = m.shape[1], np.empty((1, WIDTH), np.bool_)
     for k in range(m.shape[0]):
         ka, kra, kb, krb = rows[0, k], rows[1, k], rows[2, k], rows[3, k]
         for block in range((count + WIDTH - 1) // WIDTH):
@@ -136,10 +137,12 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
             keep(mid, m, k, at)
             keep(rad, r, k, at)
             if some(odd):
+                keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
-                    m[k, i], r[k, i] = _combined(
-                        operation, _single(a, ka, i), _single(ra, kra, i), _single(b, kb, i), _single(rb, krb, i)
-                    )
+                    if again[0, i - at]:
+                        m[k, i], r[k, i] = _combined(
+                            operation, _single(a, ka, i), _single(ra, kra, i), _single(b, kb, i), _single(rb, krb, i)
+                        )
 
 
 @chunked(types.void(_SIZE, *[TABLE] * 4, _INDEX, _DECISIONS, _DECISIONS))
@@ -229,7 +232,7 @@ def _apply(operation: Any, a: Any, ra: Any, value: Any) -> Any:
 @chunked(types.void(_SIZE, *[TABLE] * 3, _INDEX, _OUT, _OUT))
 def apply(operation: Any, a: Any, ra: Any, value: Any, rows: Any, m: Any, r: Any) -> None:
     """A function of a pair: :data:`ABSOLUTE` and what follows it; ``value`` is that of the mid where a library is asked."""
-    count = m.shape[1]
+    count, again = m.shape[1], np.empty((1, WIDTH), np.bool_)
     for k in range(m.shape[0]):
         for block in range((count + WIDTH - 1) // WIDTH):
             at = start(block, count)
@@ -238,29 +241,34 @@ def apply(operation: Any, a: Any, ra: Any, value: Any, rows: Any, m: Any, r: Any
             keep(mid, m, k, at)
             keep(rad, r, k, at)
             if some(odd):
+                keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
-                    m[k, i], r[k, i] = _applied(operation, _single(a, rows[0, k], i), _single(ra, rows[1, k], i))
+                    if again[0, i - at]:
+                        m[k, i], r[k, i] = _applied(operation, _single(a, rows[0, k], i), _single(ra, rows[1, k], i))
 
 
 @chunked(types.void(*[TABLE] * 4, _INDEX, _OUT, _OUT))
 def power(a: Any, ra: Any, exponent: Any, value: Any, rows: Any, m: Any, r: Any) -> None:
     """``x^e`` for an exact e, where ``value`` is that of the mid."""
-    count = m.shape[1]
+    count, again = m.shape[1], np.empty((1, WIDTH), np.bool_)
     for k in range(m.shape[0]):
         for block in range((count + WIDTH - 1) // WIDTH):
             at = start(block, count)
             x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
             e, found = fetch(exponent, rows[2, k], at), fetch(value, rows[3, k], at)
-            moved = abs(e) * rx / ((x - rx) * (1 - 4 * U)) * GROW
+            moved = abs(e) * (rx / ((x - rx) * (1 - 4 * U))) * GROW  # the quotient first: the product may underflow
             rad = (LIBRARY + (1 + 2 * LIBRARY) * (moved * (1.0 + moved))) * found * GROW + TINY
             keep(found, m, k, at)
             keep(rad, r, k, at)
-            simple = (e == 0.0) | (e == 1.0) | (e == 2.0)
-            if some(simple | ~(rx < x) | ~(moved < SMALL_RADIUS) | ~(rad < np.inf)):
+            odd = (e == 0.0) | (e == 1.0) | (e == 2.0)
+            odd |= ~(rx < x) | ~(moved < SMALL_RADIUS) | ~(rad < np.inf)
+            if some(odd):
+                keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
-                    m[k, i], r[k, i] = functions.power(
-                        _single(a, rows[0, k], i), _single(ra, rows[1, k], i), _single(exponent, rows[2, k], i)
-                    )
+                    if again[0, i - at]:
+                        m[k, i], r[k, i] = functions.power(
+                            _single(a, rows[0, k], i), _single(ra, rows[1, k], i), _single(exponent, rows[2, k], i)
+                        )
 
 
 @inner(_PAIR(TABLE, TABLE, _INDEX, _SIZE, _SIZE, _SIZE))
@@ -286,7 +294,7 @@ def _top(a: Any, ra: Any, rows: Any, first: Any, stop: Any, at: Any, sign: Any) 
     for k in range(first, stop):
         x, rx = sign * fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
         off = choose(x == top, rx, (rx - (top - x) * (1 - 4 * U)) * GROW)
-        radius = choose(off <= radius, radius, off)  # what is nan stays
+        radius = choose((off > radius) | (off != off), off, radius)  # what is nan stays
     return top, radius
 
 
@@ -310,7 +318,7 @@ def reduce(question: Any, a: Any, ra: Any, rows: Any, m: Any, r: Any) -> None:
     """What rows of n pairs come to, :data:`TOTAL` and what follows it: entries [K n, N] to [K, N]."""
     count = m.shape[1]
     n = rows.shape[1] // m.shape[0]
-    x, rx = np.empty(n), np.empty(n)
+    x, rx, again = np.empty(n), np.empty(n), np.empty((1, WIDTH), np.bool_)
     for k in range(m.shape[0]):
         first, stop = k * n, (k + 1) * n
         for block in range((count + WIDTH - 1) // WIDTH):
@@ -327,10 +335,12 @@ def reduce(question: Any, a: Any, ra: Any, rows: Any, m: Any, r: Any) -> None:
                     odd = ~(rad < np.inf) | ~(abs(mid) < np.inf)
             keep(mid, m, k, at)
             keep(rad, r, k, at)
-            if some(odd) or (n == 1 and question == SPAN):
+            if some(odd):
+                keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
-                    _column(a, ra, rows, first, i, x, rx)
-                    m[k, i], r[k, i] = _reduced(question, x, rx)
+                    if again[0, i - at]:
+                        _column(a, ra, rows, first, i, x, rx)
+                        m[k, i], r[k, i] = _reduced(question, x, rx)
 
 
 @chunked(types.void(_SIZE, TABLE, TABLE, _INDEX, _OUT, _OUT))
@@ -338,6 +348,7 @@ def shares(n: Any, w: Any, rw: Any, rows: Any, m: Any, r: Any) -> None:
     """``w / sum w`` of rows of n nonnegative pairs; see :func:`bounds.rounded_functions.shares`."""
     count = m.shape[1]
     x, rx, y, ry = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    again = np.empty((1, WIDTH), np.bool_)
     for first in range(0, m.shape[0], n):
         for block in range((count + WIDTH - 1) // WIDTH):
             at = start(block, count)
@@ -350,11 +361,13 @@ def shares(n: Any, w: Any, rw: Any, rows: Any, m: Any, r: Any) -> None:
                 keep(mid, m, k, at)
                 keep(rad, r, k, at)
             if some(odd):
+                keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
-                    _column(w, rw, rows, first, i, x, rx)
-                    functions.shares(x, rx, y, ry)
-                    for j in range(n):
-                        m[first + j, i], r[first + j, i] = y[j], ry[j]
+                    if again[0, i - at]:
+                        _column(w, rw, rows, first, i, x, rx)
+                        functions.shares(x, rx, y, ry)
+                        for j in range(n):
+                            m[first + j, i], r[first + j, i] = y[j], ry[j]
 
 
 @chunked(types.void(TABLE, TABLE, _INDEX, _OUT, _OUT))

@@ -119,7 +119,7 @@ def power(a: Any, ra: Any, exponent: Any) -> Any:
     if not ra < a:
         return 0.0, np.inf
     value = a**exponent
-    spread = np.expm1(abs(exponent) * ra / ((a - ra) * (1 - 4 * U)) * GROW)
+    spread = np.expm1(abs(exponent) * (ra / ((a - ra) * (1 - 4 * U))) * GROW)  # the quotient first: the product may underflow
     m, r = known(value, ((LIBRARY + (1 + 2 * LIBRARY) * spread) * value) * GROW + TINY)
     return (0.0, np.inf) if m == np.inf else (m, r)
 
@@ -146,10 +146,9 @@ def total(a: Any, ra: Any) -> Any:
 @inner(ROW)
 def most(a: Any, ra: Any) -> Any:
     """Maximum of a row: it lies above the largest mid less its radius, and below every ``mid + rad`` at once."""
-    top = -np.inf
+    top, radius = -np.inf, 0.0
     for i in range(a.shape[0]):
-        top = max(top, a[i])
-    radius = 0.0
+        top, radius = max(top, a[i]), radius if a[i] == a[i] else np.inf
     for i in range(a.shape[0]):
         if top == np.inf and a[i] < np.inf and ra[i] < np.inf:
             continue
@@ -160,10 +159,9 @@ def most(a: Any, ra: Any) -> Any:
 @inner(ROW)
 def span(a: Any, ra: Any) -> Any:
     """Maximum less minimum of a row: never negative, and zero for a single number."""
-    top, bottom = -np.inf, np.inf
+    top, bottom, up, down = -np.inf, np.inf, 0.0, 0.0
     for i in range(a.shape[0]):
-        top, bottom = max(top, a[i]), min(bottom, a[i])
-    up, down = 0.0, 0.0
+        top, bottom, up = max(top, a[i]), min(bottom, a[i]), up if a[i] == a[i] else np.inf
     for i in range(a.shape[0]):
         up = max(up, ra[i] if a[i] == top else (ra[i] - (top - a[i]) * (1 - 4 * U)) * GROW)
         down = max(down, ra[i] if a[i] == bottom else (ra[i] - (a[i] - bottom) * (1 - 4 * U)) * GROW)

@@ -27,6 +27,8 @@ import importlib
 import json
 import logging
 import os
+import re
+import shlex
 import sys
 import tempfile
 import traceback
@@ -111,7 +113,12 @@ def provenance(
         "sources": sources(modules),
     }
     fingerprint = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
-    return {**made, "fingerprint": fingerprint, "command": " ".join(["python studies/run.py", *overrides])}
+    return {**made, "fingerprint": fingerprint, "command": " ".join(["python studies/run.py", *map(_typed, overrides)])}
+
+
+def _typed(word: str) -> str:
+    """A word as one types it: in quotes where a shell would read it otherwise."""
+    return word if re.fullmatch(r"[\w@%+=:,./\[\]-]+", word) else shlex.quote(word)
 
 
 def write_error(folder: Path, error: BaseException) -> None:

@@ -186,7 +186,8 @@ def check(small: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     for name in own:
         a, b = own[name], whole[name]
         if not pd.api.types.is_numeric_dtype(a):
-            same = ((a.astype(str) == b.astype(str)) | a.astype(str).str.contains(r"\d")).to_numpy()
+            word, other = (x.astype(str).fillna("") for x in (a, b))
+            same = ((word == other) | word.str.contains(r"\d")).to_numpy()
         elif pd.api.types.is_integer_dtype(a):
             same = a.to_numpy() == b.to_numpy()
         else:

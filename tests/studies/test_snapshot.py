@@ -82,6 +82,14 @@ def test_drawn_pairs_stay_apart_and_ties_in_their_order():
     assert list(copy["instances"]) == [1, 2, 1]
 
 
+def test_words_that_are_missing_in_both_summaries_agree(tables, monkeypatch):
+    table = tables["verify"]
+    module = outputs.study_module("verify")
+    monkeypatch.setattr(module, "summary", lambda _: pd.DataFrame({"claim": ["a", "b"], "evidence": ["much", None]}))
+    monkeypatch.setattr(module, "figures", lambda _: {})
+    assert len(snapshot.check(table, table)) == 2
+
+
 def test_violations_are_kept_whatever_bound_they_are_of(tables):
     table = tables["trust_region"].copy()
     other = table.index[table["claim"] == "cpo-tv"][:3]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,14 @@ def test_the_table_keeps_the_contract_and_what_made_it(single):
     assert table.attrs["config"]["mdp"]["riverswim"]["gamma"] == 0.9
     assert table.attrs["command"] == " ".join(["python studies/run.py", *TINY])
     assert "results" not in table.attrs["config"]
+
+
+def test_the_command_of_a_table_can_be_typed():
+    """A shell reads back the words that were given."""
+    words = ["study=figure4", "study.methods=[single path,CEM]", "mdp=forest,garnet", "+a={b:1,c:2}", "note=it's $5"]
+    command = outputs.provenance({}, "figure4", words)["command"]
+    assert shlex.split(command)[2:] == words
+    assert command.startswith("python studies/run.py study=figure4 'study.methods=[single path,CEM]' mdp=forest,garnet ")
 
 
 def computed(overrides, folder):
