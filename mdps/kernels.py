@@ -1,12 +1,22 @@
-"""How kernels are compiled: once, to disk, and by one process at a time."""
+"""How kernels are compiled: once, to disk, by one process at a time, and anew when any of them has changed.
+
+A kernel has others inlined in it, from other files, and numba compares its own file only with what it has on disk. So that no
+kernel keeps the old code of another, all of a package are compiled again (in less than a minute) where one has changed, and with
+those of this package all.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from numba import guvectorize, njit
+from numba.core import caching
 
 try:
     import fcntl
@@ -55,7 +65,20 @@ def chunked(signature: Any) -> Callable[[Callable[..., Any]], Any]:
 @contextlib.contextmanager
 def _alone(function: Callable[..., Any]) -> Iterator[None]:
     """Hold a lock on the function's source file: processes that fill numba's cache at the same time can corrupt it."""
-    with open(function.__code__.co_filename) as source:
+    path = Path(function.__code__.co_filename)
+    stamp = _stamp(path.parent)
+    with open(path) as source, patch.object(caching._SourceFileBackedLocatorMixin, "get_source_stamp", lambda _: stamp):
         if fcntl:
             fcntl.flock(source, fcntl.LOCK_EX)
         yield
+
+
+@functools.cache
+def _stamp(folder: Path) -> str:
+    """A digest of all sources in a folder, and in this one, that have to do with compiling."""
+    digest = hashlib.sha256()
+    for path in sorted({*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")}):
+        source = path.read_bytes()
+        if b"numba" in source or b"mdps.kernels" in source:
+            digest.update(path.name.encode() + b"\0" + source + b"\0")
+    return digest.hexdigest()

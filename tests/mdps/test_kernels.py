@@ -1,0 +1,47 @@
+"""What is compiled to disk is compiled anew where what it is made of has changed, and only there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+INNER = """
+from mdps.kernels import inner
+
+@inner("f8(f8)")
+def part(x):
+    return x + {number}
+"""
+OUTER = """
+from numba import types
+from mdps.kernels import chunked, kernel
+from part import part
+
+@chunked("f8(f8)")
+def whole(x):
+    return 10 * part(x)
+
+@kernel("(f8[:],f8[:])", "(a)->()")
+def every(x, out):
+    out[0] = part(x[0])
+
+print(whole(1.0), every([1.0]), sum(whole.stats.cache_hits.values()))
+"""
+
+
+def said(folder):
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+    env.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", "import whole"], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_a_change_in_what_is_inlined_reaches_those_that_have_it(tmp_path):
+    (tmp_path / "whole.py").write_text(OUTER)
+    (tmp_path / "part.py").write_text(INNER.format(number=1))
+    assert said(tmp_path) == ["20.0", "2.0", "0"]
+    assert said(tmp_path) == ["20.0", "2.0", "1"]
+    (tmp_path / "part.py").write_text(INNER.format(number=2))
+    assert said(tmp_path) == ["30.0", "3.0", "0"]
