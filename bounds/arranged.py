@@ -79,7 +79,7 @@ def _quick(x: Array, shape: Shape) -> Array | None:
     """A contiguous row, or a single number, as a matrix; None if it is neither."""
     if x.shape == shape and x.strides == (8,) and shape[0] >= WIDTH:
         return x[None]
-    return x.reshape(1, 1) if x.ndim == 0 else x[:1, None] if x.strides == (0,) and x.shape == shape else None
+    return x.reshape(1, 1) if x.ndim == 0 else x[:1, None] if x.strides == (0,) and x.shape == shape != (0,) else None
 
 
 def _flat(x: Array, shape: Shape, size: int) -> Array:

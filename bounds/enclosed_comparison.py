@@ -177,7 +177,9 @@ def _flow(factors: Factors, time: Array, reference: Array, source: Any, sign: fl
 
 def _radii(rad: Any, batch: Any, core: int) -> Any:
     """A table of radii as a matrix, of a single row where there are none."""
-    return np.zeros((1, 1)) if not any(np.shape(rad)) or (not any(rad.strides) and not rad.flat[0]) else matrix(rad, batch, core)
+    if not any(np.shape(rad)) or (not any(rad.strides) and not rad.flat[0]):
+        return np.zeros((1, 1))
+    return expanded(matrix(rad, batch, core), math.prod(rad.shape[rad.ndim - core :]))
 
 
 def _backup(P: Any, R: Any, gamma: Any, values: Any) -> Enclosure:

@@ -116,3 +116,29 @@ def test_a_claim_that_fails_in_one_chunk_is_named():
     assert found.undecided[10:].all()
     assert other.holds.all()
     assert not other.error
+
+
+@pytest.mark.parametrize(
+    ("chunk", "numbers", "fewest", "most"), [(8, 10**6, 2, 8), (100, 48 * 10, 5, 10), (100, 48, 20, 20), (15, 48, 20, 15)]
+)
+def test_chunks_hold_no_more_than_they_may(chunk, numbers, fewest, most, monkeypatch):
+    """48 transition probabilities a process: so many at most unless that is fewer than ``FEWEST``, and never above ``CHUNK``."""
+    sizes, cut = set(), CERTIFY.cut
+    monkeypatch.setattr(CERTIFY, "cut", lambda *given: sizes.add(given[-1] - given[-2]) or cut(*given))
+    for name, value in (("CHUNK", chunk), ("NUMBERS", numbers), ("FEWEST", fewest)):
+        monkeypatch.setattr(CERTIFY, name, value)
+    assert certify_batch(["tv-trpo"], comparison((45,)), threads=1)[0].holds.all()
+    assert max(sizes) == most
+    assert len(sizes) <= 2  # the last is what is left
+
+
+def test_usage_is_between_its_ends():
+    """Where the right may be zero, or nothing is known of it, the usage may be anything; where it is infinite, it is zero."""
+    left, left_most = np.array([0.1, 0.1, 0.1, 0.0, 0.0, 0.1, 0.1]), np.array([0.2, 0.2, 0.2, 0.2, 0.0, 0.2, 0.2])
+    right, right_most = (
+        np.array([-0.0, -1e-9, -np.inf, 0.1, 0.0, np.inf, 0.1]),
+        np.array([0.3, 0.3, np.inf, 0.3, 0.0, np.inf, 0.3]),
+    )
+    least, most = CERTIFY._float_usage(left, left_most, right, right_most)
+    np.testing.assert_allclose(least, [1 / 3, 1 / 3, 0, 0, 0, 0, 1 / 3], rtol=1e-15)
+    np.testing.assert_allclose(most, [np.inf, np.inf, np.inf, 2, 0, 0, 2], rtol=1e-15)
