@@ -15,9 +15,6 @@ from bounds.catalogue import bound as bound
 from bounds.catalogue import guarantee as guarantee
 from bounds.catalogue import identity as identity
 from bounds.catalogue import lemma as lemma
-from bounds.certify import Outcome as Outcome
-from bounds.certify import Verdict as Verdict
-from bounds.certify import Verdicts as Verdicts
 from bounds.certify import certify as certify
 from bounds.certify import certify_all as certify_all
 from bounds.certify import certify_batch as certify_batch
@@ -25,3 +22,6 @@ from bounds.checking import Check as Check
 from bounds.checking import check as check
 from bounds.comparison import Comparison as Comparison
 from bounds.comparison import compare as compare
+from bounds.verdicts import Outcome as Outcome
+from bounds.verdicts import Verdict as Verdict
+from bounds.verdicts import Verdicts as Verdicts

@@ -16,9 +16,10 @@ import numpy as np
 
 from bounds.candidates import Layout, Pairs, decode, encode
 from bounds.catalogue import CATALOGUE, Claim
-from bounds.certify import Verdict, certify
+from bounds.certify import certify
 from bounds.comparison import Comparison, compare
 from bounds.moves import fresh, jump
+from bounds.verdicts import Verdict
 from mdps.mdp import MDP, Array, as_policy
 
 ISLANDS, SIZE = 8, 64

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from bounds.catalogue import CATALOGUE
-from bounds.certify import Outcome, certify
+from bounds.certify import certify
 from bounds.search import Witness, search
+from bounds.verdicts import Outcome
 from mdps.mdp import MDP, Array, as_policy
 
 FIELDS = ("claim", "gamma", "P", "R", "rho0", "old", "new", "usage", "outcome", "budget", "seed")

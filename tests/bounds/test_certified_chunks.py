@@ -3,18 +3,14 @@
 The end of a usage may differ by its last bits: numpy's functions do, by where in memory an entry lies.
 """
 
-import importlib
-
 import numpy as np
 import pytest
 
-from bounds import CATALOGUE, certify_batch, compare
+from bounds import CATALOGUE, by_floats, certify_batch, compare
 from bounds.catalogue import Claim
 from bounds.enclosed_comparison import enclose
 from bounds.pairs import PAIRINGS
 from mdps.families import garnet
-
-CERTIFY = importlib.import_module("bounds.certify")  # whose name in the package is that of a function
 
 
 def comparison(batch, gamma=0.9, seed=0):
@@ -46,7 +42,7 @@ def whole():
 @pytest.mark.parametrize(("chunk", "threads"), [(1, 1), (7, 2), (60, 1), (61, 2)])
 def test_chunks_do_not_matter(whole, chunk, threads, monkeypatch):
     c, verdicts = whole
-    monkeypatch.setattr(CERTIFY, "CHUNK", chunk)
+    monkeypatch.setattr(by_floats, "CHUNK", chunk)
     names = list(CATALOGUE)[:: 1 if chunk > 1 else 9]
     kept = [v for v in verdicts if v.claim in names]
     assert_same(certify_batch(names, c, threads=threads), kept)
@@ -73,7 +69,7 @@ def test_batches_of_several_axes():
     names = ["tv-trpo", "G16-linear", "npg-rate", "grad-match"]
     at_once = certify_batch(names, c)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CERTIFY, "CHUNK", 4)
+        patch.setattr(by_floats, "CHUNK", 4)
         in_chunks = certify_batch(names, c, threads=2)
     assert at_once[0].holds.shape == (3, 5)
     assert_same(in_chunks, at_once)
@@ -95,7 +91,7 @@ def test_exact_numbers_are_asked_of_the_same_instances():
     assert at_once[0].holds[at_once[0].exact].all()
     assert at_once[1].violated[at_once[1].exact].all()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CERTIFY, "CHUNK", 4)
+        patch.setattr(by_floats, "CHUNK", 4)
         assert_same(certify_batch([equal, less], c, exact=5, threads=1), at_once)
 
 
@@ -110,7 +106,7 @@ def test_a_claim_that_fails_in_one_chunk_is_named():
 
     faulty = Claim("mine", "bound", "open", "a test", "x", statement)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CERTIFY, "CHUNK", 5)  # 5, 5 and 2
+        patch.setattr(by_floats, "CHUNK", 5)  # 5, 5 and 2
         found, other = certify_batch([faulty, "tv-trpo"], c, threads=1)
     assert "no such discount" in found.error
     assert found.undecided[10:].all()
@@ -123,10 +119,10 @@ def test_a_claim_that_fails_in_one_chunk_is_named():
 )
 def test_chunks_hold_no_more_than_they_may(chunk, numbers, fewest, most, monkeypatch):
     """48 transition probabilities a process: so many at most unless that is fewer than ``FEWEST``, and never above ``CHUNK``."""
-    sizes, cut = set(), CERTIFY.cut
-    monkeypatch.setattr(CERTIFY, "cut", lambda *given: sizes.add(given[-1] - given[-2]) or cut(*given))
+    sizes, cut = set(), by_floats.cut
+    monkeypatch.setattr(by_floats, "cut", lambda *given: sizes.add(given[-1] - given[-2]) or cut(*given))
     for name, value in (("CHUNK", chunk), ("NUMBERS", numbers), ("FEWEST", fewest)):
-        monkeypatch.setattr(CERTIFY, name, value)
+        monkeypatch.setattr(by_floats, name, value)
     assert certify_batch(["tv-trpo"], comparison((45,)), threads=1)[0].holds.all()
     assert max(sizes) == most
     assert len(sizes) <= 2  # the last is what is left
@@ -139,6 +135,6 @@ def test_usage_is_between_its_ends():
         np.array([-0.0, -1e-9, -np.inf, 0.1, 0.0, np.inf, 0.1]),
         np.array([0.3, 0.3, np.inf, 0.3, 0.0, np.inf, 0.3]),
     )
-    least, most = CERTIFY._float_usage(left, left_most, right, right_most)
+    least, most = by_floats._float_usage(left, left_most, right, right_most)
     np.testing.assert_allclose(least, [1 / 3, 1 / 3, 0, 0, 0, 0, 1 / 3], rtol=1e-15)
     np.testing.assert_allclose(most, [np.inf, np.inf, np.inf, 2, 0, 0, 2], rtol=1e-15)

@@ -10,11 +10,12 @@ import pytest
 from agreement import disagreements
 
 from bounds import CATALOGUE, Outcome, certify, certify_all, certify_batch, compare
+from bounds.by_exact_numbers import _interval, _usage, exact_comparison
 from bounds.catalogue import Claim
-from bounds.certify import Interval, _interval, _usage, exact_comparison, outcomes, together
 from bounds.exact import Exact, exact, precision
 from bounds.instances import STRUCTURED
 from bounds.pairs import PAIRINGS
+from bounds.verdicts import Interval, outcomes, together
 from mdps import MDP
 from mdps.families import fam_cpi, fam_tv, fork, garnet
 

@@ -8,7 +8,7 @@ import pytest
 from flint import arb, ctx, fmpq
 
 from bounds import divergences
-from bounds.certify import exact_comparison
+from bounds.by_exact_numbers import exact_comparison
 from bounds.exact import Exact, Undecided, exact, precision
 from bounds.sharper import sqrt_horizon
 from mdps import MDP

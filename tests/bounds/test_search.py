@@ -10,9 +10,10 @@ import pytest
 from bounds import CATALOGUE, Claim
 from bounds import search as adversary
 from bounds.candidates import LOWEST, Layout, Pairs, decode, encode
-from bounds.certify import Interval, Outcome, certify
+from bounds.certify import certify
 from bounds.moves import fresh, jump
 from bounds.search import search
+from bounds.verdicts import Interval, Outcome
 from mdps.families import fam_cpo, fam_tv, fam_walk
 from mdps.mdp import MDP
 

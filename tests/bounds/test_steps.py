@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bounds import compare
-from bounds.certify import exact_comparison
+from bounds.by_exact_numbers import exact_comparison
 from bounds.exact import Exact
 from bounds.optimum import optimal_values
 from bounds.pairs import PAIRINGS

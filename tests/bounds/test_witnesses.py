@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bounds import CATALOGUE, Claim, witnesses
-from bounds.certify import Interval, Outcome
 from bounds.search import search
+from bounds.verdicts import Interval, Outcome
 from bounds.witnesses import improve, load, path_of, save, stored
 
 FOLDER = Path(__file__).parent / "witnesses"

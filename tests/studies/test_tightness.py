@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bounds import CATALOGUE
-from bounds.certify import Outcome
 from bounds.search import search
+from bounds.verdicts import Outcome
 from bounds.witnesses import load
 from studies import tightness
 from studies.figures import save

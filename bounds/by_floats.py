@@ -1,0 +1,148 @@
+"""Verdicts of floats with rigorous radii: whole batches at once, a chunk in planes at a time, or a single instance."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bounds.catalogue import Claim
+from bounds.comparison import Comparison, compare
+from bounds.enclosed_comparison import enclose
+from bounds.enclosure import choices
+from bounds.verdicts import Interval, Outcome, Verdict
+from mdps.batches import rows
+from mdps.evaluate import evaluate_trusted
+from mdps.mdp import Array, trusted
+from mdps.planes import cut
+
+CHUNK = 8000
+"""Instances that floats decide at a time, at most: fewer, and Python's calls cost more than the work."""
+
+NUMBERS, FEWEST = 1_000_000, 64
+"""Transition probabilities of a chunk, at most, unless that is fewer than so many instances."""
+
+
+class Known(NamedTuple):
+    """What floats know of a claim on a batch."""
+
+    holds: NDArray[np.bool_]  # [*B]
+    violated: NDArray[np.bool_]  # [*B]
+    least: Array  # [*B] lower end of the usage
+    most: Array  # [*B] its upper end
+    error: str  # what is wrong with the claim; empty where nothing is
+
+
+def by_chunks(claims: list[Claim], c: Comparison, threads: int | None) -> list[Known]:
+    """What floats know of each claim, a chunk of the batch at a time."""
+    workers, pairs = (os.cpu_count() or 1) if threads is None else threads, math.prod(c.batch)
+    if workers < 1:
+        raise ValueError(f"threads is {workers}; give at least 1")
+    if not c.batch:
+        enclosed = enclose(c)
+        return [_float_outcomes(claim, enclosed) for claim in claims]
+    states, actions = c.mdp.S, c.mdp.A
+    cores = ((states, actions, states), (states, actions), (states,), (), *[(states, actions)] * 2)
+    tables = [
+        (*rows(table, c.batch, len(core)), core)
+        for table, core in zip((c.mdp.P, c.mdp.R, c.mdp.rho0, c.mdp.gamma, c.old.pi, c.new.pi), cores, strict=True)
+    ]
+
+    size = min(CHUNK, max(FEWEST, NUMBERS // (states * actions * states)))
+
+    def part(start: int) -> list[Known]:
+        stop = min(start + size, pairs)
+        P, R, rho0, gamma, *both = (cut(*table, start, stop) for table in tables)
+        process = trusted(P, R, rho0, gamma)
+        enclosed = enclose(compare(process, *(evaluate_trusted(process, pi) for pi in both)))
+        found = [_float_outcomes(claim, enclosed) for claim in claims]
+        here = slice(stop - start)
+        return [Known(k.holds[here], k.violated[here], k.least[here], k.most[here], k.error) for k in found]
+
+    with ThreadPoolExecutor(workers) as pool:
+        parts = list(pool.map(part, range(0, pairs, size)))
+    joined = []
+    for each in zip(*parts, strict=True):
+        holds, violated, least, most = (np.concatenate([known[k] for known in each]).reshape(c.batch) for k in range(4))
+        joined.append(Known(holds, violated, least, most, next((known.error for known in each if known.error), "")))
+    return joined
+
+
+def _float_outcomes(claim: Claim, enclosed: Comparison) -> Known:
+    """Where a claim certainly holds and where it is certainly violated."""
+    shape, error = enclosed.batch, ""
+    try:
+        sides = _float_sides(claim, enclosed)
+    except Exception as failure:
+        sides, error = None, f"{type(failure).__name__}: {failure}"
+    if sides is None:
+        nowhere, nothing = np.zeros(shape, dtype=bool), np.zeros(shape)
+        return Known(nowhere, nowhere.copy(), nothing, nothing.copy(), error)
+    lhs, rhs, known = sides
+    (left, left_most), (right, right_most) = ends = [_float_bounds(side) for side in (lhs, rhs)]
+    further = tuple(range(len(shape), left.ndim))
+    holds, violated = (left_most <= right).all(further) & known, (left > right_most).any(further) & known
+    least, most = (np.where(known, end.max(further), 0.0) for end in _float_usage(*ends[0], *ends[1]))
+    return Known(np.array(holds), np.array(violated), least, most, "")
+
+
+_LESS, _MORE, _LEAST = 1 - 2.0**-52, 1 + 2.0**-52, 2.0**-1074
+"""To multiply by and to add, for an end of a quotient that is rounded outwards."""
+
+
+def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array) -> tuple[Array, Array]:
+    """Ends of lhs / rhs from those of both sides, by the conventions of :meth:`Claim.usage`."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        least = np.where(right_most > 0, np.maximum((left / right_most) * _LESS - _LEAST, 0.0), np.inf)
+        most = np.where(right > 0, (left_most / right) * _MORE + _LEAST, np.inf)  # the right may be 0 where its end is below
+    least = np.where((left <= 0) | (right_most == np.inf), 0.0, least)
+    most = np.where((left_most <= 0) | (right == np.inf), 0.0, most)
+    return least, most
+
+
+def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any, NDArray[np.bool_]] | None:
+    """The sides of a claim on enclosures, and of which instances they speak [*B]; None where floats cannot tell of any.
+
+    They cannot where a claim chooses between what may be equal, or computes with complex numbers.
+    """
+    kept = set(enclosed.shared)
+    try:
+        with choices() as unsure:
+            sides = claim.sides(enclosed)
+    except (ArithmeticError, TypeError, np.linalg.LinAlgError):
+        return None
+    known = np.ones(enclosed.batch, dtype=bool)
+    if unsure:
+        for function in set(enclosed.shared) - kept:  # another claim has to see that its answer rests on a choice
+            del enclosed.shared[function]
+        batch = len(enclosed.batch)
+        if any(where.shape[:batch] != enclosed.batch for where in unsure):
+            return None
+        for where in unsure:
+            known &= ~where.any(tuple(range(batch, where.ndim)))
+    return *sides, known
+
+
+def _float_bounds(side: Any) -> tuple[Array, Array]:
+    return (side, side) if isinstance(side, np.ndarray) else side.bounds()
+
+
+def by_floats(claim: Claim, enclosed: Comparison) -> Verdict:
+    """The verdict of enclosures on a single instance."""
+    unknown = Interval(0.0, math.inf)
+    sides = _float_sides(claim, enclosed)
+    if sides is None or not sides[2].all():
+        return Verdict(claim.id, Outcome.UNDECIDED, unknown, unknown, unknown, "float", 0, "floats cannot tell")
+    (left, left_most), (right, right_most) = ends = [[end.ravel() for end in _float_bounds(side)] for side in sides[:2]]
+    least, most = _float_usage(*ends[0], *ends[1])
+    violated, holds = bool((left > right_most).any()), bool((left_most <= right).all())
+    outcome = Outcome.VIOLATED if violated else Outcome.HOLDS if holds else Outcome.UNDECIDED
+    worst = int(most.argmax())
+    lhs, rhs = (Interval(float(low[worst]), float(high[worst])) for low, high in ((left, left_most), (right, right_most)))
+    usage = Interval(float(least.max()), float(most.max()))
+    reason = f"in floats the sides overlap: {lhs} and {rhs}" if outcome is Outcome.UNDECIDED else ""
+    return Verdict(claim.id, outcome, lhs, rhs, usage, "float", 0, reason)
