@@ -166,7 +166,7 @@ def _runs(sentence: Sentence, tables: Tables) -> Iterator[tuple[Effect, pd.DataF
     """The effect in the first run and in the second, each with its table."""
     first: pd.DataFrame | None = None
     for table in sorted(_jobs(tables.get(sentence.study, ())), key=_order):
-        if first is not None and (_seed(table) == _seed(first) or _alike(table) != _alike(first)):
+        if first is not None and (seed_of(table) == seed_of(first) or _alike(table) != _alike(first)):
             continue
         try:
             effect = sentence.measure(table)
@@ -197,10 +197,10 @@ def _jobs(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
 
 def _order(table: pd.DataFrame) -> tuple[int, int, str]:
     size = int(table["batches"].sum()) if "batches" in table else len(table)
-    return _seed(table), -size, str(table.attrs.get("command", ""))
+    return seed_of(table), -size, str(table.attrs.get("command", ""))
 
 
-def _seed(table: pd.DataFrame) -> int:
+def seed_of(table: pd.DataFrame) -> int:
     """The seed that a table was asked for with, or the lowest in it."""
     given = table.attrs.get("config", {}).get("seed")
     if given is not None:

@@ -283,6 +283,9 @@ def test_the_second_run_stands_beside_the_first():
     tables = [reported.trust_region_table(seed) for seed in (0, 1)]
     assert "with other seeds" in said_of({"trust_region": tables}, KINDS)
     assert "with other seeds" not in said_of({"trust_region": tables[:1]}, KINDS)
+    half = tables[0].iloc[: len(tables[0]) // 2]
+    for given in ([half, tables[0]], [tables[0], half]):  # of one seed, and so not another run
+        assert said_of({"trust_region": given}, KINDS) == said_of({"trust_region": tables[:1]}, KINDS)
     falling = tables[0].assign(improvement=-1.0)
     assert "100.0% of" in said_of({"trust_region": [falling]}, KINDS)
     rising = tables[0].assign(improvement=1.0)
