@@ -58,6 +58,15 @@ def test_forward_of_uncertain_rows(radius):
             assert all(inside(*ends) for ends in zip(low, high, total, strict=True))
 
 
+def test_mass_that_may_come_through_an_entry_of_none():
+    """All of the radius times all of the mass: an entry of 0 has no share that could cover it."""
+    P = np.array([[[0.0, 1.0]], [[0.0, 1.0]]])
+    low, high = forward(Enclosure(P, 0.01), Enclosure([[1.0], [0.0]], [[0.5], [0.0]])).bounds()
+    assert inside(low[0], high[0], exact(1.5) * exact(0.01))
+    assert inside(low[0], high[0], exact(0.0))
+    assert high[0] < 0.0151
+
+
 @pytest.mark.parametrize("count", [1, 17])
 @pytest.mark.parametrize(("p", "q"), [(0.3, 0.3), (1e-3, 0.5), (1e-198, 1e-200), (1e-200, 1e-198), (1e-160, 1e-300)])
 def test_divergences_of_uncertain_laws(p, q, count):
