@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -262,9 +263,12 @@ def test_joblib_makes_the_same_files(place, undisturbed):
     assert_same(place, undisturbed)
 
 
-def test_submitit_makes_the_same_files(place, undisturbed):
+@pytest.mark.parametrize("launcher", ["submitit_local", "submitit_slurm"])
+def test_submitit_makes_the_same_files(place, undisturbed, launcher):
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs the extra [slurm]")
-    code, said = sweep(place, "hydra/launcher=submitit_local")
+    if launcher == "submitit_slurm" and (not shutil.which("sinfo") or subprocess.run(["sinfo"], check=False).returncode):
+        pytest.skip("needs a machine that submits to a SLURM cluster")
+    code, said = sweep(place, f"hydra/launcher={launcher}")
     assert code == 0, said
     assert re.findall(r"(\d) of 2 jobs have ended", said)[-1] == "2"
     assert_same(place, undisturbed)
