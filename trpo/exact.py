@@ -28,7 +28,8 @@ from mdps.mdp import Array, as_policy
 from trpo.groups import Tied, tie
 from trpo.projection import mean_l2_law
 from trpo.region import Reduce, Region
-from trpo.response import TINY, max_kl_law, max_penalised_law, mean_kl_law, priced_law
+from trpo.response import max_kl_law, max_penalised_law, mean_kl_law, priced_law
+from trpo.tilt import TINY
 
 MixtureRule = Literal["trpo", "kakade-langford"]
 
