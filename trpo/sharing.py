@@ -105,7 +105,7 @@ def at_mean_radius(
         if not some(open_):
             break
         trusted = turn < SURE or turn % 2 == 0
-        price = choose(open_, following(price, value, slope, curve, target, bottom, high, least, trusted), price)
+        price = following(price, value, slope, curve, target, bottom, high, least, trusted)
 
 
 @inner(types.UniTuple(LANES, 2)(TABLES, TABLES, VECTOR, VECTOR, LANES, MASK, *[VECTOR] * 3))
