@@ -13,29 +13,32 @@ from mdps.lane_masks import MASK, choose, largest, root, smallest, some
 from mdps.lanes import LANES, get, lanes
 from trpo.tilt import VECTOR, moments, small_price, tilt
 
-SURE = 12
-"""Turns of a search in which Newton's rule is trusted; from then on every second one halves the bracket."""
+SURE = 6
+"""Turns of a search in which Newton's rule is trusted, of about four that it needs."""
 
 
-@inner(LANES(*[LANES] * 8, types.boolean))
-def following(y: Any, value: Any, slope: Any, bend: Any, target: Any, bottom: Any, high: Any, floor: Any, trusted: Any) -> Any:
-    """Next trial in (bottom, high), floor at least, for ``value = target``; value falls with y > 0.
+@inner(LANES(*[LANES] * 9, types.boolean))
+def following(
+    y: Any, before: Any, value: Any, slope: Any, bend: Any, target: Any, bottom: Any, high: Any, floor: Any, trusted: Any
+) -> Any:
+    """Next trial after ``before`` and y, in (bottom, high) and at least floor, for ``value = target``; value falls with y > 0.
 
     ``slope`` and ``bend`` are the first and second derivatives of value in log y. Halley's rule for log(value) + value as a
     function of log y, which is nearly straight both where value ~ y^-2 and where value ~ -log y; the middle of the bracket
-    in log y where that leaves it or is not trusted.
+    in log y where that leaves it. Steps that are not trusted have to be at most half as long as the one before: where value has
+    a bend as sharp as a corner, they would go round in a circle about it.
     """
-    middle = choose(high == np.inf, 1e4 * y, root(largest(bottom, floor)) * root(high))
-    trial = lanes(-2.0)
-    if trusted:
-        inverse = 1.0 / value
-        rate = slope * (inverse + 1.0)
-        turn = bend * (inverse + 1.0) - (slope * inverse) * (slope * inverse)
-        step = (log(largest(target * inverse, lanes(1e-300))) + (target - value)) / rate
-        damped = 1.0 + 0.5 * step * (turn / rate)
-        step /= choose(abs(damped) < np.inf, largest(smallest(damped, lanes(2.0)), lanes(0.5)), 1.0)
-        trial = y * exp(step)
-    trial = choose((bottom < trial) & (trial < high), trial, middle)
+    inverse = 1.0 / value
+    rate = slope * (inverse + 1.0)
+    turn = bend * (inverse + 1.0) - (slope * inverse) * (slope * inverse)
+    step = (log(largest(target * inverse, lanes(1e-300))) + (target - value)) / rate
+    damped = 1.0 + 0.5 * step * (turn / rate)
+    step /= choose(abs(damped) < np.inf, largest(smallest(damped, lanes(2.0)), lanes(0.5)), 1.0)
+    trial = y * exp(step)
+    good = (bottom < trial) & (trial < high)
+    if not trusted:
+        good &= abs(step) <= 0.5 * abs(log(y / before))
+    trial = choose(good, trial, choose(high == np.inf, 1e4 * y, root(largest(bottom, floor)) * root(high)))
     trial = largest(trial, floor)
     return choose(trial < high, trial, floor)
 
@@ -52,7 +55,7 @@ def at_radius(q: Any, c: Any, low: Any, radius: Any, y: Any, open_: Any, w: Any)
     y = largest(choose(y > low, y, guess), low)
     target = radius * (1.0 - 5e-14)
     near = 4e-14 * radius
-    answer, bottom, high = low, lanes(-1.0), lanes(np.inf)
+    answer, before, bottom, high = low, y, lanes(-1.0), lanes(np.inf)
     for turn in range(200):
         kl, chi, bend, price = tilt(q, c, y, w)
         over = kl > target
@@ -65,7 +68,8 @@ def at_radius(q: Any, c: Any, low: Any, radius: Any, y: Any, open_: Any, w: Any)
             break
         steep = y * chi / price
         curve = 2.0 * y * (y * bend) / price + steep * (y * (1.0 + chi) / price - 1.0)
-        y = following(y, kl, -steep, curve, target, bottom, high, low, turn < SURE or turn % 2 == 0)
+        trial = following(y, before, kl, -steep, curve, target, bottom, high, low, turn < SURE)
+        before, y = y, trial
     return answer
 
 
@@ -98,7 +102,7 @@ def at_price(q: Any, c: Any, low: Any, price: Any, y: Any, open_: Any) -> Any:
         # after a step so small Newton's rule is right to the last bit: the slope's logarithm changes by at most 2 |step|/y
         found = (abs(miss) <= 4e-16 * price) | (good & (abs(step) <= 1e-8 * y)) | (high <= low * (1.0 + 1e-15))
         middle = root(low) * root(high)
-        if turn < SURE or turn % 2 == 0:
+        if turn < 2 * SURE or turn % 2 == 0:
             middle = choose(good, trial, middle)
         y = choose(open_, choose(found, choose(good, trial, y), middle), y)
         answer = choose(open_, y, answer)

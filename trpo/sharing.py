@@ -91,7 +91,7 @@ def at_mean_radius(
         put(y, (s,), smallest(price, price - mean + v / price))
     target = radius * (1.0 - 5e-14)
     near = 4e-14 * radius
-    bottom, high = lanes(-1.0), lanes(np.inf)
+    before, bottom, high = price, lanes(-1.0), lanes(np.inf)
     for turn in range(200):
         value, slope, curve = at_common_price(q, c, share, low, least_price, price, open_, y, log_share, w)
         over = value > target
@@ -104,8 +104,8 @@ def at_mean_radius(
             open_ &= ~closed
         if not some(open_):
             break
-        trusted = turn < SURE or turn % 2 == 0
-        price = following(price, value, slope, curve, target, bottom, high, least, trusted)
+        trial = following(price, before, value, slope, curve, target, bottom, high, least, turn < SURE)
+        before, price = price, trial
 
 
 @inner(types.UniTuple(LANES, 2)(TABLES, TABLES, VECTOR, VECTOR, LANES, MASK, *[VECTOR] * 3))
@@ -149,7 +149,7 @@ def at_total_price(q: Any, c: Any, share: Any, low: Any, price: Any, open_: Any,
         if not some(open_):
             break
         trial = lanes(0.0)
-        if turn < SURE or turn % 2 == 0:
+        if turn < 2 * SURE or turn % 2 == 0:
             # Newton's rule for log(value) against log(exp(radius) - 1), in which it is nearly straight at both ends
             slack = -grown(-radius)
             factor = exp(miss * value / slope * (radius / slack))
