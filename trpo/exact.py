@@ -18,17 +18,20 @@ Common to all:
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mdps.evaluate import Evaluation, weighted
 from mdps.mdp import Array, as_policy
 from trpo.groups import Tied, tie
 from trpo.projection import mean_l2_law
 from trpo.region import Reduce, Region
-from trpo.response import TINY, max_kl_law, max_penalised_law, mean_kl_law, priced_law
+from trpo.response import max_kl_law, max_penalised_law, mean_kl_law, priced_law
+from trpo.softmax import centred, softmax_law
 
 MixtureRule = Literal["trpo", "kakade-langford"]
 
@@ -117,10 +120,8 @@ def penalised_step(old: Evaluation, coefficient: ArrayLike, *, reduce: Reduce = 
     """
     if reduce not in ("max", "mean"):
         raise ValueError(f"reduce is {reduce!r}; expected one of 'max', 'mean'")
-    cost = _per_instance(old, "coefficient", coefficient)
-    if not (cost >= 0).all():
-        raise ValueError(f"coefficient is {cost[~(cost >= 0)].flat[0]}; expected 0 <= coefficient <= inf")
     tied = tie(old, groups)
+    cost = _per_instance(old, "coefficient", coefficient, "0 <= coefficient <= inf", lambda c: c >= 0)
     price = (cost * (1 - old.mdp.gamma))[..., None, None]  # weights are d = (1-gamma) rho
     inner = np.where((price > 0) & np.isfinite(price), price, 1.0)[..., 0, 0]
     law = (max_penalised_law if reduce == "max" else priced_law)(tied.pi, tied.regret, tied.weight, inner)
@@ -162,9 +163,10 @@ def mixture_step(old: Evaluation, alpha: ArrayLike | MixtureRule = "kakade-langf
         aim = np.broadcast_to(aim, old.pi.shape)
     except ValueError:
         raise ValueError(f"target has shape {aim.shape}, which does not broadcast to the old policy's {old.pi.shape}") from None
-    weight = _mixture_weight(old, aim, alpha) if isinstance(alpha, str) else _per_instance(old, "alpha", alpha)
-    if not ((weight >= 0) & (weight <= 1)).all():
-        raise ValueError(f"alpha is {weight[~((weight >= 0) & (weight <= 1))].flat[0]}; expected 0 <= alpha <= 1")
+    if isinstance(alpha, str):
+        weight = _mixture_weight(old, aim, alpha)
+    else:
+        weight = _per_instance(old, "alpha", alpha, "0 <= alpha <= 1", lambda x: (x >= 0) & (x <= 1))
     share = weight[..., None, None]
     return (1 - share) * old.pi + share * aim
 
@@ -197,11 +199,11 @@ def natural_gradient_step(
         Unless exactly one of ``step`` and ``delta`` is given, finite, and delta >= 0; or if ``groups`` does not fit.
     """
     tied = tie(old, groups)
-    advantage = _centred(tied)
+    advantage = centred(tied.pi, tied.regret)
     measure = np.sqrt(tied.weight[..., None] * tied.pi)
     size = _step_size(old, step, delta, _norm(measure * advantage) / (1 - old.mdp.gamma))  # sqrt(b'F^+ b)
     direction = advantage / (1 - old.mdp.gamma)[..., None, None]
-    return tied.spread(_softmax(tied, size, direction))
+    return _moved(tied, size, direction)
 
 
 def vanilla_gradient_step(
@@ -230,9 +232,9 @@ def vanilla_gradient_step(
     """
     tied = tie(old, groups)
     rho = tied.weight / (1 - old.mdp.gamma)[..., None]
-    gradient = rho[..., None] * tied.pi * _centred(tied)
+    gradient = rho[..., None] * tied.pi * centred(tied.pi, tied.regret)
     size = _step_size(old, step, delta, _norm(gradient))
-    return tied.spread(_softmax(tied, size, gradient))
+    return _moved(tied, size, gradient)
 
 
 def _greedy(tied: Tied) -> Array:
@@ -258,27 +260,21 @@ def _mixture_weight(old: Evaluation, target: Array, rule: str) -> Array:
     return np.where(improves, np.where(gamma > 0, np.minimum(1.0, odds * root), 1.0), 0.0)
 
 
-def _centred(tied: Tied) -> Array:
-    """Advantages with mean 0 under the old law; exactly 0 where all actions are equal or the weight is 0."""
-    regret = tied.regret
-    mean = weighted(tied.pi, regret)[..., None]
-    return np.where((regret > 0).any(-1, keepdims=True), mean - regret, 0.0)
+def _moved(tied: Tied, size: Array, direction: Array) -> Array:
+    with np.errstate(over="ignore"):  # a step beyond all floats is one to the best actions
+        return tied.spread(softmax_law(tied.pi, direction, size))
 
 
 def _step_size(old: Evaluation, step: ArrayLike | None, delta: ArrayLike | None, norm: Array) -> Array:
     """The step, or sqrt(2 delta)/norm, [*B]."""
     if (step is None) == (delta is None):
         raise ValueError(f"got step={step!r} and delta={delta!r}; give exactly one of them")
-    size = _per_instance(old, "step" if delta is None else "delta", delta if step is None else step)
-    if not np.isfinite(size).all():
-        raise ValueError(
-            f"{'step' if delta is None else 'delta'} is {size[~np.isfinite(size)].flat[0]}; expected a finite number"
-        )
-    if delta is None:
-        return size
-    if (size < 0).any():
-        raise ValueError(f"delta is {size[size < 0].flat[0]}; expected delta >= 0")
-    return np.where(norm > 0, np.sqrt(2 * size) / np.where(norm > 0, norm, 1.0), 0.0)
+    if step is not None:
+        return _per_instance(old, "step", step, "a finite number", np.isfinite)
+    size = _per_instance(old, "delta", delta, "0 <= delta < inf", lambda x: (x >= 0) & np.isfinite(x))
+    with np.errstate(over="ignore"):  # the same
+        step = math.sqrt(2) * np.sqrt(size) / np.where(norm > 0, norm, 1.0)
+    return np.where(norm > 0, np.minimum(step, np.finfo(float).max), 0.0)
 
 
 def _norm(x: Array) -> Array:
@@ -288,25 +284,23 @@ def _norm(x: Array) -> Array:
     return largest * np.sqrt(((x / unit[..., None, None]) ** 2).sum((-2, -1)))
 
 
-def _softmax(tied: Tied, size: Array, direction: Array) -> Array:
-    """The law proportional to ``pi exp(size direction)``; no supported action falls below TINY (or its old value)."""
-    logit = size[..., None, None] * direction
-    supported = tied.pi > 0
-    top = np.where(supported, logit, -np.inf).max(-1, keepdims=True)
-    tilted = tied.pi * np.exp(np.where(supported, logit - top, 0.0))
-    law = tilted / tilted.sum(-1, keepdims=True)
-    law = np.where(supported, np.maximum(law, np.minimum(tied.pi, TINY)), 0.0)
-    moves = (np.where(supported, logit, top) != top).any(-1, keepdims=True)
-    return np.where(moves, law, tied.pi)
-
-
-def _per_instance(old: Evaluation, name: str, value: ArrayLike | None) -> Array:
-    """Read one number, or one per instance, as [*B]."""
+def _per_instance(
+    old: Evaluation, name: str, value: ArrayLike | None, wanted: str, allowed: Callable[[Array], NDArray[np.bool_]]
+) -> Array:
+    """Read one number, or one per instance, as [*B]; ``wanted`` says in words which are ``allowed``."""
+    shape = old.eta.shape
+    if value is None:
+        raise ValueError(f"{name} is None; expected one number, or one per instance {shape}")
     try:
         given = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} is {value!r}; expected one number, or one per instance {old.eta.shape}") from None
+        raise ValueError(f"{name} is {value!r}; expected one number, or one per instance {shape}") from None
+    wrong = np.argwhere(~allowed(given))
+    if len(wrong):
+        index = tuple(int(i) for i in wrong[0])
+        where = f"{name}[{', '.join(map(str, index))}]" if index else name
+        raise ValueError(f"{where} is {given[index]}; expected {wanted}")
     try:
-        return np.broadcast_to(given, old.eta.shape)
+        return np.broadcast_to(given, shape)
     except ValueError:
-        raise ValueError(f"{name} has shape {given.shape}; expected one number, or one per instance {old.eta.shape}") from None
+        raise ValueError(f"{name} has shape {given.shape}; expected one number, or one per instance {shape}") from None

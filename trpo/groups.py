@@ -12,18 +12,20 @@ of tied states is the update of an untied problem with these weights and advanta
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdps.evaluate import Evaluation
+from mdps.kernels import kernel
 from mdps.mdp import Array
 
 SAME_LAW_TOLERANCE = 1e-12
 """Laws of one group further apart than this are taken for a mistake, nearer ones for rounding."""
 
 ROUNDING = 16 * float(np.finfo(float).eps)
-"""Advantages nearer to each other than this, in units of the largest reward and span of V, are ties: see :attr:`Tied.regret`."""
+"""Advantages nearer to each other than this, in units of the largest reward and span of V, are ties: see :class:`Tied`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +34,11 @@ class Tied:
 
     label: NDArray[np.intp]  # [S]: the group of each state, 0..G-1
     pi: Array  # [*B, G, A]: the old law of each group
-    A: Array  # [*B, G, A]: its advantages; 0 in a group of weight 0, where nothing can be gained
     weight: Array  # [*B, G]: sum of d over the group
-    noise: Array  # [*B]: rounding error of A
+    regret: Array  # [*B, G, A]: max_a A_G - A_G over all actions, supported or not; see below
 
-    @property
-    def regret(self) -> Array:
-        """``max_a A - A`` over all actions, supported or not, [*B,G,A]; at least 0.
-
-        Regrets below the rounding error of A are 0: two actions of equal value are a tie, whatever the last bits
-        say, and a group all of whose actions are equal stays where it is.
-        """
-        regret = self.A.max(-1, keepdims=True) - self.A
-        return np.where(regret > self.noise[..., None, None], regret, 0.0)
+    # Regrets below the rounding error of A are 0: two actions of equal value are a tie, whatever the last bits say, and a
+    # group all of whose actions are equal stays where it is. So are those of a group of weight 0, where nothing can be gained.
 
     def spread(self, law: Array) -> Array:
         """Give every state the law of its group: [*B,G,A] -> [*B,S,A], a new array."""
@@ -72,10 +66,8 @@ def tie(old: Evaluation, groups: ArrayLike | None = None) -> Tied:
     if not isinstance(old, Evaluation):
         raise TypeError(f"old is of type {type(old).__name__}; expected an Evaluation: evaluate(mdp, pi)")
     states = old.pi.shape[-2]
-    span = old.V.max(-1) - old.V.min(-1)
-    noise = ROUNDING * (np.abs(old.mdp.R).max((-2, -1)) + span)
     if groups is None:
-        return Tied(np.arange(states), old.pi, np.where(old.d[..., None] > 0, old.A, 0.0), old.d, noise)
+        return Tied(np.arange(states), old.pi, old.d, _regret(old.A, old.d, old.V, old.mdp.R))
     given = np.asarray(groups)
     if given.shape != (states,) or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(
@@ -93,4 +85,22 @@ def tie(old: Evaluation, groups: ArrayLike | None = None) -> Tied:
     member = label == np.arange(first.size)[:, None]  # [G, S]
     weight = np.where(member, old.d[..., None, :], 0.0).sum(-1)  # [*B, G]
     share = np.where(member, old.d[..., None, :], 0.0) / np.where(weight > 0, weight, 1.0)[..., None]  # [*B, G, S]
-    return Tied(label, pi, share @ old.A, weight, noise)
+    return Tied(label, pi, weight, _regret(share @ old.A, weight, old.V, old.mdp.R))
+
+
+@kernel("(f8[:,:],f8[:],f8[:],f8[:,:],f8[:,:])", "(g,a),(g),(s),(s,a)->(g,a)")
+def _regret(A: Any, weight: Any, V: Any, R: Any, regret: Any) -> None:
+    """:attr:`Tied.regret` of the groups' advantages; V and R are those of the states."""
+    low, high, reward = V[0], V[0], 0.0
+    for s in range(V.shape[0]):
+        low, high = min(low, V[s]), max(high, V[s])
+        for a in range(R.shape[1]):
+            reward = max(reward, abs(R[s, a]))
+    noise = ROUNDING * (reward + (high - low))
+    for g in range(A.shape[0]):
+        best = A[g, 0]
+        for a in range(1, A.shape[1]):
+            best = max(best, A[g, a])
+        for a in range(A.shape[1]):
+            lost = best - A[g, a]
+            regret[g, a] = lost if weight[g] > 0.0 and lost > noise else 0.0

@@ -711,6 +711,21 @@ def test_gradient_steps_leave_actions_of_probability_zero_alone():
             assert (new[0] != old.pi[0]).any()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("update", [natural_gradient_step, vanilla_gradient_step])
+def test_gradient_steps_of_any_finite_size(update):
+    old, _ = instance(_dense)
+    direction = old.A if update is natural_gradient_step else old.pi * old.A  # per state, up to a positive factor
+    for size in (1e200, 1e308):
+        for arguments in ({"step": size}, {"delta": size}):
+            np.testing.assert_allclose(update(old, **arguments), np.eye(3)[direction.argmax(-1)], atol=1e-290)
+        np.testing.assert_allclose(update(old, step=-size), np.eye(3)[direction.argmin(-1)], atol=1e-290)
+    for arguments in ({"step": 5e-324}, {"delta": 5e-324}):
+        np.testing.assert_allclose(update(old, **arguments), old.pi, rtol=1e-15)
+    small = evaluate(MDP(old.mdp.P, 1e-200 * old.mdp.R, old.mdp.rho0, old.mdp.gamma), old.pi)  # its step is beyond all floats
+    np.testing.assert_allclose(update(small, delta=1e308), np.eye(3)[direction.argmax(-1)], atol=1e-290)
+
+
 def test_gradient_steps_stay_where_the_gradient_is_zero():
     old, _ = instance(_one_action)
     assert (natural_gradient_step(old, delta=1.0) == old.pi).all()
@@ -801,13 +816,30 @@ def test_the_result_is_a_new_table():
         (lambda old: mixture_step(old, 0.5, np.full((2, 4, 3), 1 / 3)), r"target has shape \(2, 4, 3\)"),
         (lambda old: natural_gradient_step(old), r"step=None and delta=None; give exactly one"),
         (lambda old: natural_gradient_step(old, 1.0, delta=1.0), r"give exactly one"),
-        (lambda old: natural_gradient_step(old, delta=-1.0), r"delta is -1\.0; expected delta >= 0"),
-        (lambda old: vanilla_gradient_step(old, delta=math.inf), r"delta is inf; expected a finite number"),
+        (lambda old: natural_gradient_step(old, delta=-1.0), r"delta is -1\.0; expected 0 <= delta < inf"),
+        (lambda old: vanilla_gradient_step(old, delta=math.inf), r"delta is inf; expected 0 <= delta < inf"),
         (lambda old: vanilla_gradient_step(old, math.nan), r"step is nan; expected a finite number"),
     ],
 )
 def test_a_mistake_is_named(call, message):
     old, _ = instance(_dense)
+    with pytest.raises(ValueError, match=message):
+        call(old)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda old: penalised_step(old, [1.0, -2.0, math.nan]), r"coefficient\[1\] is -2\.0; expected 0 <= coefficient"),
+        (lambda old: mixture_step(old, [0.0, 1.0, 1.5]), r"alpha\[2\] is 1\.5; expected 0 <= alpha <= 1"),
+        (lambda old: natural_gradient_step(old, [math.inf, 1.0, 1.0]), r"step\[0\] is inf; expected a finite number"),
+        (lambda old: vanilla_gradient_step(old, delta=[1.0, 1.0, -1.0]), r"delta\[2\] is -1\.0; expected 0 <= delta < inf"),
+        (lambda old: penalised_step(old, None), r"coefficient is None; expected one number, or one per instance \(3,\)"),
+        (lambda old: mixture_step(old, None), r"alpha is None; expected one number, or one per instance \(3,\)"),
+    ],
+)
+def test_a_mistake_in_a_batch_is_named_with_its_place(call, message):
+    old = evaluate(dirichlet_mdp(31, 4, 3), dirichlet_policy(32, 4, 3, batch=(3,)))
     with pytest.raises(ValueError, match=message):
         call(old)
 
