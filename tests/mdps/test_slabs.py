@@ -66,6 +66,13 @@ def test_a_slab_is_hardly_larger_than_its_array(count):
     assert count + 8 <= slabs._rounded(count) <= max(1.125 * (count + 8), count + 16)
 
 
+def test_a_small_array_leaves_a_large_slab_to_a_large_one():
+    place = begin(slabs.empty((5000,)))
+    small = slabs.empty((100,))
+    assert small.size < 128 < slabs.waiting()
+    assert begin(slabs.empty((5000,))) == place
+
+
 def test_what_waits_is_bounded(monkeypatch):
     monkeypatch.setattr(slabs, "KEPT", 5000)
     arrays = [slabs.empty((1000 + 200 * i,)) for i in range(10)]
