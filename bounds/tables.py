@@ -284,7 +284,7 @@ def _overlap(rows: Array, out: Array) -> None:
     out[0] = least
 
 
-@inner("i8(b1[:,:],b1[:],b1)")
+@inner("i8(b1[:,:],b1[:],b1)", allocates=True)
 def _reached(edges: Mask, seen: Mask, backwards: bool) -> int:
     """How many states can be reached from state 0, along the edges or against them."""
     n = seen.shape[0]

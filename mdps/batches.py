@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -35,10 +36,18 @@ def rows(table: Array, batch: tuple[int, ...], core: int) -> tuple[Array, Index]
     shape = table.shape[:axes]
     flat = np.ascontiguousarray(table).reshape(math.prod(shape), -1)
     if shape == batch:
-        return flat, np.arange(len(flat))
+        return flat, _in_order(len(flat))
     if len(flat) == 1:
         return flat, np.broadcast_to(np.int64(0), (math.prod(batch),))
     return flat, np.broadcast_to(np.arange(len(flat)).reshape(shape), batch).reshape(-1)
+
+
+@functools.lru_cache(maxsize=1)
+def _in_order(count: int) -> Index:
+    """The numbers from 0 on, which all tables of a batch share."""
+    numbers = np.arange(count)
+    numbers.flags.writeable = False
+    return numbers
 
 
 def share(run: Callable[[int, int], object], count: int, width: int, work: float) -> None:

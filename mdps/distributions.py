@@ -11,13 +11,20 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from mdps import slabs
 from mdps.batches import share
-from mdps.kernels import chunked
+from mdps.kernels import chunked, inner
 from mdps.lanes import TABLE
 from mdps.planes import planes, unfolded
 
 ROUNDING = 4 * float(np.finfo(float).eps)
 """A sum of one that is not further off than this is left alone; as much again for every 32 numbers added up."""
+
+
+@inner("f8(i8)")
+def allowance(size: Any) -> Any:
+    """How far a sum of ``size`` numbers may be from one and still be left alone."""
+    return ROUNDING * (1.0 + size / 32.0)
 
 
 def distributions(table: Any, tolerance: float) -> NDArray[np.float64] | None:
@@ -33,7 +40,7 @@ def distributions(table: Any, tolerance: float) -> NDArray[np.float64] | None:
         plain = _copy_planes(matrix.reshape(kept.shape), kept, tolerance)
         return unfolded(kept.reshape(matrix.shape), table.shape[1:]) if plain else None
     given = np.ascontiguousarray(table).reshape(-1, table.shape[-1])
-    copy = np.empty(given.shape)
+    copy = slabs.empty(given.shape)
     wrong: list[int] = []
 
     def run(start: int, stop: int) -> None:
@@ -47,7 +54,7 @@ def distributions(table: Any, tolerance: float) -> NDArray[np.float64] | None:
 @chunked(types.boolean(TABLE, types.float64[:, ::1], types.float64, types.int64, types.int64))
 def _copy(given: Any, copy: Any, tolerance: Any, start: Any, stop: Any) -> bool:
     size = given.shape[1]
-    rounding = ROUNDING * (1.0 + size / 32.0)
+    rounding = allowance(size)
     right = True
     for i in range(start, stop):
         total, least = 0.0, 0.0
@@ -67,7 +74,7 @@ def _copy(given: Any, copy: Any, tolerance: Any, start: Any, stop: Any) -> bool:
 @chunked(types.boolean(types.Array(types.float64, 3, "C", readonly=True), types.float64[:, :, ::1], types.float64))
 def _copy_planes(given: Any, copy: Any, tolerance: Any) -> bool:
     size, count = given.shape[1], given.shape[2]
-    rounding = ROUNDING * (1.0 + size / 32.0)
+    rounding = allowance(size)
     total = np.empty(count)
     right = True
     for row in range(given.shape[0]):

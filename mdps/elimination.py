@@ -26,6 +26,7 @@ from mdps import planar_resolvent
 from mdps.kernels import inner, kernel
 from mdps.mdp import Array
 from mdps.numbers import Numbers
+from mdps.tiles import over, quotient
 
 Index = NDArray[np.int64]
 
@@ -143,7 +144,7 @@ def _factor(P, pi, gamma, reference, m, time):
         total = 0.0
         for j in range(n):
             total += m[i, j]
-        scale = gamma / total  # the exact row-normalisation of the float table
+        scale = over(gamma, total)  # the exact row-normalisation of the float table
         for j in range(n):
             m[i, j] *= scale
         m[i, reference], m[i, last] = m[i, last], m[i, reference]
@@ -153,8 +154,9 @@ def _factor(P, pi, gamma, reference, m, time):
         for j in range(k + 1, n):
             pivot += m[k, j]
         m[k, k] = pivot
+        inverse = 1.0 / pivot
         for i in range(k + 1, n):
-            multiplier = m[i, k] / pivot
+            multiplier = quotient(m[i, k], pivot, inverse)
             m[i, k] = multiplier
             if multiplier != 0.0:
                 time[i] += multiplier * time[k]
@@ -170,7 +172,7 @@ def _solve_transposed(m, x):
         for i in range(k):
             x[k] += x[i] * m[i, k]
         if m[k, k] > 0.0:  # gamma = 1 leaves a last pivot of zero: any multiple of the stationary law will do
-            x[k] /= m[k, k]
+            x[k] = quotient(x[k], m[k, k], 1.0 / m[k, k])
     for k in range(n - 2, -1, -1):
         for i in range(k + 1, n):
             x[k] += x[i] * m[i, k]
@@ -207,7 +209,7 @@ def _relative_values(m, time, reference, reward, sign, h, level):
         total = h[k] + sign * c * time[k]
         for j in range(k + 1, last):
             total += m[k, j] * h[j]
-        h[k] = total / m[k, k]
+        h[k] = quotient(total, m[k, k], 1.0 / m[k, k])
     level[0] = c
     h[reference], h[last] = h[last], h[reference]
 
@@ -226,7 +228,7 @@ def _values(m, reference, reward, v):
         total = v[k]
         for j in range(k + 1, n):
             total += m[k, j] * v[j]
-        v[k] = total / m[k, k]
+        v[k] = quotient(total, m[k, k], 1.0 / m[k, k])
     v[reference], v[last] = v[last], v[reference]
 
 
@@ -252,7 +254,7 @@ def _flow(m, time, reference, source, sign, x):
     for k in range(last):
         for i in range(k):
             x[k] += x[i] * m[i, k]
-        x[k] /= m[k, k]
+        x[k] = quotient(x[k], m[k, k], 1.0 / m[k, k])
         balance += x[k] * time[k]
     x[last] = sign * balance / time[last]
     for k in range(last - 1, -1, -1):
@@ -271,7 +273,7 @@ def _backup(P, R, gamma, values, q):
             for j in range(n):
                 total += P[s, a, j] * values[j]
                 mass += P[s, a, j]
-            q[s, a] = R[s, a] + gamma * (total / mass)
+            q[s, a] = R[s, a] + gamma * over(total, mass)
 
 
 @kernel("(f8[:,:,:],f8[:,:],f8[:])", "(s,a,s),(s,a)->(s)")
@@ -283,6 +285,6 @@ def _forward(P, weights, out):
             mass = 0.0
             for j in range(n):
                 mass += P[s, a, j]
-            weight = weights[s, a] / mass
+            weight = over(weights[s, a], mass)
             for j in range(n):
                 out[j] += weight * P[s, a, j]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mdps.elimination import Resolvent, backup
-from mdps.evaluation_kernel import evaluate_batch
+from mdps.evaluation_kernel import check_and_evaluate, evaluate_batch
 from mdps.mdp import MDP, Array, as_policy, batch_index
 from mdps.numbers import Numbers
 from mdps.sparse import SparseMDP
@@ -73,7 +73,12 @@ def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
         return evaluate_sparse(mdp, pi)
     if not isinstance(mdp, MDP):
         raise TypeError(f"evaluate got {type(mdp).__name__} as its mdp; expected an MDP, then a policy table")
-    return evaluate_trusted(mdp, as_policy(mdp, pi))
+    found = None if _other_numbers(mdp) else check_and_evaluate(mdp, pi)
+    if found is None:
+        return evaluate_trusted(mdp, as_policy(mdp, pi))
+    kept, V, Q, A, rho, d, eta = found
+    policy = np.broadcast_to(kept, A.shape)  # read-only
+    return Evaluation(mdp, policy, V, Q, A, rho, d, eta, Resolvent(mdp.P, policy, mdp.gamma))
 
 
 def evaluate_trusted(mdp: MDP, policy: Array) -> Evaluation:
@@ -122,8 +127,8 @@ def _worth(mdp: MDP, policy: Array, resolvent: Resolvent) -> tuple[Array, Array]
     return V, A - weighted(policy, A)[..., None]  # zero by definition, here up to rounding: restores sum_a pi A = 0
 
 
-def _other_numbers(mdp: MDP, policy: Array) -> bool:
-    return any(isinstance(x, Numbers) for x in (policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma))
+def _other_numbers(mdp: MDP, *policy: Array) -> bool:
+    return any(isinstance(x, Numbers) for x in (*policy, mdp.P, mdp.R, mdp.rho0, mdp.gamma))
 
 
 def weighted(pi: Array, f: Array) -> Array:

@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from mdps import tiles
+from mdps import slabs, tiles
 from mdps.batches import rows, share
-from mdps.kernels import chunked
-from mdps.lanes import TABLE, WIDTH, gather, get, lanes, load, put, room, scatter, store
-from mdps.mdp import MDP, Array
+from mdps.distributions import allowance
+from mdps.kernels import chunked, inner
+from mdps.lane_masks import choose, some
+from mdps.lanes import TABLE, WIDTH, gather, get, lanes, load, put, room, scatter, settle, store, stream
+from mdps.mdp import MDP, ROW_SUM_TOLERANCE, Array
 from mdps.planes import planes, unfolded, widened
 
 _INDEX = types.Array(types.int64, 1, "A", readonly=True)
 _OUT = types.float64[:, ::1]
 _SIZE = types.int64
+
+LARGE = 1 << 22
+"""Bytes of results that no near cache could keep for whoever reads them next."""
 
 
 def evaluate_batch(mdp: MDP, pi: Array, batch: tuple[int, ...], visits: bool = True) -> tuple[Array, ...]:
@@ -25,21 +30,50 @@ def evaluate_batch(mdp: MDP, pi: Array, batch: tuple[int, ...], visits: bool = T
 
     They are in planes (:mod:`mdps.planes`) if the MDP is; then only V and A have a meaning without ``visits``.
     """
-    states, actions = mdp.S, mdp.A
     if batch == mdp.batch and planes(mdp.P, 3) is not None:
         return _in_planes(mdp, pi, visits)
+    return _in_rows(mdp, pi, batch, _NOT_KEPT)[1]
+
+
+def check_and_evaluate(mdp: MDP, pi: Any) -> tuple[Array, ...] | None:
+    """Return what :func:`mdps.mdp.as_policy` makes of a policy table [*B,S,A], then V, Q, A, rho, d and eta, in the same pass.
+
+    None for a table that is not plainly right, or is not a table of floats, one instance after the other, for each process: what
+    is wrong with it, and where, ``as_policy`` says.
+    """
+    if not isinstance(pi, np.ndarray) or pi.dtype != np.float64 or not pi.flags.c_contiguous or not pi.size:
+        return None
+    batch = pi.shape[:-2]
+    if pi.shape[-2:] != (mdp.S, mdp.A) or not _fits(mdp.batch, batch) or planes(mdp.P, 3) is not None:
+        return None
+    kept = slabs.empty(pi.shape)
+    right, results = _in_rows(mdp, pi, batch, kept.reshape(-1, mdp.S * mdp.A))
+    return (kept, *results) if right else None
+
+
+def _fits(batch: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether a shape broadcasts to a whole one."""
+    return len(batch) <= len(whole) and all(x in (1, y) for x, y in zip(batch[::-1], whole[::-1], strict=False))
+
+
+def _in_rows(mdp: MDP, pi: Array, batch: tuple[int, ...], kept: Array) -> tuple[bool, tuple[Array, ...]]:
+    """Results of an MDP whose instances follow each other, and whether the policy was right where it had to be kept."""
+    states, actions = mdp.S, mdp.A
     tables = ((mdp.P, 3), (pi, 2), (mdp.R, 2), (mdp.rho0, 1), (mdp.gamma, 0))
     cores = ((states,), (states, actions), (states, actions), (states,), (states,), ())
-    results = [np.empty(batch + core) for core in cores]
+    results = tuple(slabs.empty(batch + core) for core in cores)
     count = results[-1].size
     given = [part for table, core in tables for part in rows(table, batch, core)]
-    outputs = [result.reshape(count, -1) for result in results]
+    outputs = [*(result.reshape(count, -1) for result in results), kept]
+    past = sum(output.nbytes for output in outputs) >= LARGE
+    wrong: list[int] = []
 
     def run(start: int, stop: int) -> None:
-        _evaluate(*given, *outputs, False, True, states, actions, start, stop)
+        if not _evaluate(*given, *outputs, False, True, past, states, actions, start, stop):
+            wrong.append(start)
 
     share(run, count, WIDTH, states**3 / 3 + states**2 * (actions + 6))
-    return tuple(results)
+    return not wrong, results
 
 
 def _in_planes(mdp: MDP, pi: Array, visits: bool) -> tuple[Array, ...]:
@@ -56,15 +90,211 @@ def _in_planes(mdp: MDP, pi: Array, visits: bool) -> tuple[Array, ...]:
         given += [widened(table, core, count), _ANYWHERE]
     cores = ((states,), (states, actions), (states, actions), (states,), (states,), ())
     outputs = [np.empty((math.prod(core), count)) for core in cores]
-    _evaluate(*given, *outputs, True, visits, states, actions, 0, count)
+    _evaluate(*given, *outputs, _NOT_KEPT, True, visits, False, states, actions, 0, count)
     return tuple(unfolded(output, core) for output, core in zip(outputs, cores, strict=True))
 
+
+_NOT_KEPT = np.empty((0, 0))
+"""In place of a copy of the policy: it was checked before."""
 
 _ANYWHERE = np.zeros(1, np.int64)
 """In place of an index: instances in planes are read in their order."""
 
 
-@chunked(types.void(*[TABLE, _INDEX] * 5, *[_OUT] * 6, types.boolean, types.boolean, *[_SIZE] * 4))
+@inner(types.boolean(tiles.VECTOR, _SIZE))
+def _plain(pi: Any, actions: Any) -> bool:
+    """Whether a tile's policies are plainly right; they are normalised as :func:`mdps.distributions.distributions` does it."""
+    rounding = allowance(actions)
+    right = lanes(0.0) == 0.0
+    for s in range(0, pi.shape[0], actions):
+        total = lanes(0.0)
+        for k in range(s, s + actions):
+            x = get(pi, (k,))
+            total += x
+            right &= x >= 0.0
+        deviation = abs(total - 1.0)
+        right &= deviation <= ROW_SUM_TOLERANCE  # nan and infinity are in the sum
+        loose = deviation > rounding
+        if some(loose):
+            for k in range(s, s + actions):
+                put(pi, (k,), choose(loose, get(pi, (k,)) / total, get(pi, (k,))))
+    return not some(~right)
+
+
+@inner(types.void(*[_INDEX] * 5, _SIZE, _SIZE, tiles.INDICES))
+def _find(P_at: Any, pi_at: Any, R_at: Any, rho0_at: Any, gamma_at: Any, first: Any, stop: Any, which: Any) -> None:
+    """Write which rows the instances of a tile read of each table; lanes beyond the last instance repeat it."""
+    for lane in range(WIDTH):
+        i = min(first + lane, stop - 1)
+        which[0, lane], which[1, lane], which[2, lane] = P_at[i], pi_at[i], R_at[i]
+        which[3, lane], which[4, lane] = rho0_at[i], gamma_at[i]
+
+
+@inner(
+    types.boolean(
+        *[TABLE, _INDEX] * 5,
+        *[_OUT] * 7,
+        types.boolean,
+        types.boolean,
+        types.boolean,
+        *[_SIZE] * 4,
+        _OUT,
+        *[tiles.INDICES] * 2,
+        tiles.INDEX,
+    )
+)
+def _evaluate_tiles(
+    P: Any,
+    P_at: Any,
+    pi: Any,
+    pi_at: Any,
+    R: Any,
+    R_at: Any,
+    rho0: Any,
+    rho0_at: Any,
+    gamma: Any,
+    gamma_at: Any,
+    V: Any,
+    Q: Any,
+    A: Any,
+    rho: Any,
+    d: Any,
+    eta: Any,
+    kept: Any,
+    planar: Any,
+    whole: Any,
+    past: Any,
+    n: Any,
+    actions: Any,
+    start: Any,
+    stop: Any,
+    block: Any,
+    which: Any,
+    later: Any,
+    reference: Any,
+) -> bool:
+    """Work through a chunk, in a block of memory; counting references to it in here would cost more than small tables do."""
+    pairs = n * actions
+    p, block = block[: pairs * n], block[pairs * n :]
+    law, block = block[:pairs], block[pairs:]
+    reward, block = block[:pairs], block[pairs:]
+    advantage, block = block[:pairs], block[pairs:]
+    q, block = block[:pairs], block[pairs:]
+    draft, block = block[:pairs].reshape(WIDTH * pairs), block[pairs:]
+    m, block = block[: n * n].reshape(n, n, WIDTH), block[n * n :]
+    time, block = block[:n], block[n:]
+    inverse, block = block[:n], block[n:]
+    first_law, block = block[:n], block[n:]
+    v, block = block[:n], block[n:]
+    h, block = block[:n], block[n:]
+    mean, block = block[:n], block[n:]
+    visits, block = block[:n], block[n:]
+    share, block = block[:n], block[n:]
+    discount, total = block[:1], block[1:2]
+    right = True
+    if not planar:
+        _find(P_at, pi_at, R_at, rho0_at, gamma_at, start, stop, which)
+    for first in range(start, stop, WIDTH):
+        count = min(WIDTH, stop - first)
+        if planar:
+            which[0, 0] = first
+            load(pi, first, 0, pairs, law)
+            load(R, first, 0, pairs, reward)
+            load(rho0, first, 0, n, first_law)
+            load(gamma, first, 0, 1, discount)
+        else:
+            gather(pi, which[1], 0, pairs, law)
+            gather(R, which[2], 0, pairs, reward)
+            gather(rho0, which[3], 0, n, first_law)
+            gather(gamma, which[4], 0, 1, discount)
+            _find(P_at, pi_at, R_at, rho0_at, gamma_at, first + WIDTH, stop, later)
+            tiles.await_rows(pi, later[1], 0, pairs)
+            tiles.await_rows(R, later[2], 0, pairs)
+            tiles.await_rows(rho0, later[3], 0, n)
+            tiles.await_rows(gamma, later[4], 0, 1)
+            if len(kept):
+                right = _plain(law, actions) and right
+                if past and count == WIDTH:
+                    stream(law, kept, first, draft)
+                else:
+                    scatter(law, kept, first, count)
+        gamma_ = get(discount, (0,))
+        tiles.eliminate(P, planar, which[0], later[0], p, law, gamma_, m, inverse, time, visits, reference)
+
+        for s in range(n):
+            expected, mass = lanes(0.0), lanes(0.0)
+            for k in range(s * actions, (s + 1) * actions):
+                expected += get(law, (k,)) * get(reward, (k,))
+                mass += get(law, (k,))
+            expected = tiles.over(expected, mass)
+            put(mean, (s,), expected)
+            put(v, (s,), expected)
+            put(visits, (s,), get(first_law, (s,)))
+        tiles.exchange(v, reference)
+        tiles.descend(m, v)
+        level = get(v, (n - 1,)) / get(time, (n - 1,))
+        tiles.ascend(m, inverse, v)
+        tiles.exchange(v, reference)
+        for s in range(n):  # the level is taken out first: states that never meet the reference keep their digits too
+            put(h, (s,), get(mean, (s,)) - level)
+        tiles.exchange(h, reference)
+        tiles.descend(m, h)
+        level += tiles.ascend_relative(m, inverse, time, h, lanes(-1.0))
+        tiles.exchange(h, reference)
+        if whole:
+            tiles.exchange(visits, reference)
+            tiles.solve_transposed(m, inverse, visits)
+            tiles.exchange(visits, reference)
+
+        tiles.expect(p, h, advantage)
+        slack = lanes(1.0) - gamma_
+        gained = lanes(0.0)
+        for s in range(n):
+            value, here = get(v, (s,)), get(h, (s,))
+            gained += get(first_law, (s,)) * value
+            put(share, (s,), slack * get(visits, (s,)))
+            expected, mass = lanes(0.0), lanes(0.0)
+            for k in range(s * actions, (s + 1) * actions):
+                a = get(reward, (k,)) + gamma_ * get(advantage, (k,)) - here - level
+                put(advantage, (k,), a)
+                expected += get(law, (k,)) * a
+                mass += get(law, (k,))
+            expected = tiles.over(expected, mass)  # zero by definition, here up to rounding: restores sum_a pi A = 0
+            for k in range(s * actions, (s + 1) * actions):
+                a = get(advantage, (k,)) - expected
+                put(advantage, (k,), a)
+                put(q, (k,), value + a)
+        put(total, (0,), gained)
+        if planar:
+            store(v, V, first)
+            store(advantage, A, first)
+            if whole:
+                store(q, Q, first)
+                store(visits, rho, first)
+                store(share, d, first)
+                store(total, eta, first)
+        else:
+            if past and count == WIDTH:
+                stream(v, V, first, draft)
+                stream(q, Q, first, draft)
+                stream(advantage, A, first, draft)
+                stream(visits, rho, first, draft)
+                stream(share, d, first, draft)
+                stream(total, eta, first, draft)
+            else:
+                scatter(v, V, first, count)
+                scatter(q, Q, first, count)
+                scatter(advantage, A, first, count)
+                scatter(visits, rho, first, count)
+                scatter(share, d, first, count)
+                scatter(total, eta, first, count)
+            which, later = later, which
+    if past:
+        settle()
+    return right
+
+
+@chunked(types.boolean(*[TABLE, _INDEX] * 5, *[_OUT] * 7, types.boolean, types.boolean, types.boolean, *[_SIZE] * 4))
 def _evaluate(
     P: Any,
     P_at: Any,
@@ -82,106 +312,45 @@ def _evaluate(
     rho: Any,
     d: Any,
     eta: Any,
+    kept: Any,
     planar: Any,
     whole: Any,
+    past: Any,
     n: Any,
     actions: Any,
     start: Any,
     stop: Any,
-) -> None:
+) -> bool:
     pairs = n * actions
-    which = np.empty((5, WIDTH), np.int64)
-    reference = np.empty(WIDTH, np.int64)
-    block = room(WIDTH * (pairs * n + 4 * pairs + n * n + 7 * n + 2)).reshape(-1, WIDTH)
-    p, block = block[: pairs * n], block[pairs * n :]
-    law, block = block[:pairs], block[pairs:]
-    reward, block = block[:pairs], block[pairs:]
-    advantage, block = block[:pairs], block[pairs:]
-    q, block = block[:pairs], block[pairs:]
-    m, block = block[: n * n].reshape(n, n, WIDTH), block[n * n :]
-    time, block = block[:n], block[n:]
-    first_law, block = block[:n], block[n:]
-    v, block = block[:n], block[n:]
-    h, block = block[:n], block[n:]
-    mean, block = block[:n], block[n:]
-    visits, block = block[:n], block[n:]
-    share, block = block[:n], block[n:]
-    discount, total = block[:1], block[1:2]
-    for first in range(start, stop, WIDTH):
-        count = min(WIDTH, stop - first)
-        if planar:
-            which[0, 0] = first
-            load(pi, first, 0, pairs, law)
-            load(R, first, 0, pairs, reward)
-            load(rho0, first, 0, n, first_law)
-            load(gamma, first, 0, 1, discount)
-        else:
-            for lane in range(WIDTH):  # lanes beyond the last instance repeat it
-                i = first + min(lane, count - 1)
-                which[0, lane], which[1, lane], which[2, lane] = P_at[i], pi_at[i], R_at[i]
-                which[3, lane], which[4, lane] = rho0_at[i], gamma_at[i]
-            gather(pi, which[1], 0, pairs, law)
-            gather(R, which[2], 0, pairs, reward)
-            gather(rho0, which[3], 0, n, first_law)
-            gather(gamma, which[4], 0, 1, discount)
-        gamma_ = get(discount, (0,))
-        tiles.eliminate(P, planar, which[0], p, law, gamma_, m, time, visits, reference)
-
-        for s in range(n):
-            expected, mass = lanes(0.0), lanes(0.0)
-            for k in range(s * actions, (s + 1) * actions):
-                expected += get(law, (k,)) * get(reward, (k,))
-                mass += get(law, (k,))
-            put(mean, (s,), expected / mass)
-            put(v, (s,), expected / mass)
-            put(visits, (s,), get(first_law, (s,)))
-        tiles.exchange(v, reference)
-        tiles.descend(m, v)
-        level = get(v, (n - 1,)) / get(time, (n - 1,))
-        tiles.ascend(m, v)
-        tiles.exchange(v, reference)
-        for s in range(n):  # the level is taken out first: states that never meet the reference keep their digits too
-            put(h, (s,), get(mean, (s,)) - level)
-        tiles.exchange(h, reference)
-        tiles.descend(m, h)
-        level += tiles.ascend_relative(m, time, h, lanes(-1.0))
-        tiles.exchange(h, reference)
-        if whole:
-            tiles.exchange(visits, reference)
-            tiles.solve_transposed(m, visits)
-            tiles.exchange(visits, reference)
-
-        tiles.expect(p, h, advantage)
-        slack = lanes(1.0) - gamma_
-        gained = lanes(0.0)
-        for s in range(n):
-            value, here = get(v, (s,)), get(h, (s,))
-            gained += get(first_law, (s,)) * value
-            put(share, (s,), slack * get(visits, (s,)))
-            expected, mass = lanes(0.0), lanes(0.0)
-            for k in range(s * actions, (s + 1) * actions):
-                a = get(reward, (k,)) + gamma_ * get(advantage, (k,)) - here - level
-                put(advantage, (k,), a)
-                expected += get(law, (k,)) * a
-                mass += get(law, (k,))
-            expected = expected / mass  # zero by definition, here up to rounding: restores sum_a pi A = 0
-            for k in range(s * actions, (s + 1) * actions):
-                a = get(advantage, (k,)) - expected
-                put(advantage, (k,), a)
-                put(q, (k,), value + a)
-        put(total, (0,), gained)
-        if planar:
-            store(v, V, first)
-            store(advantage, A, first)
-            if whole:
-                store(q, Q, first)
-                store(visits, rho, first)
-                store(share, d, first)
-                store(total, eta, first)
-        else:
-            scatter(v, V, first, count)
-            scatter(q, Q, first, count)
-            scatter(advantage, A, first, count)
-            scatter(visits, rho, first, count)
-            scatter(share, d, first, count)
-            scatter(total, eta, first, count)
+    block = room(WIDTH * (pairs * n + 5 * pairs + n * n + 8 * n + 2)).reshape(-1, WIDTH)
+    which, later, reference = np.empty((5, WIDTH), np.int64), np.empty((5, WIDTH), np.int64), np.empty(WIDTH, np.int64)
+    return _evaluate_tiles(
+        P,
+        P_at,
+        pi,
+        pi_at,
+        R,
+        R_at,
+        rho0,
+        rho0_at,
+        gamma,
+        gamma_at,
+        V,
+        Q,
+        A,
+        rho,
+        d,
+        eta,
+        kept,
+        planar,
+        whole,
+        past,
+        n,
+        actions,
+        start,
+        stop,
+        block,
+        which,
+        later,
+        reference,
+    )

@@ -42,12 +42,21 @@ def kernel(signature: str, layout: str) -> Callable[[Callable[..., Any]], Any]:
     return compiled
 
 
-def inner(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function that kernels call, e.g. ``@inner("f8(f8)")``; a division by zero follows IEEE 754."""
+def inner(signature: Any, allocates: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function that kernels call, e.g. ``@inner("f8(f8)")``; a division by zero follows IEEE 754.
+
+    Parameters
+    ----------
+    signature
+        Types of the result and the arguments; a list of several for a function of several kinds of numbers.
+    allocates
+        Whether it makes arrays. One that does not is compiled without reference counts: counting a borrowed array up and down is
+        atomic, and where tables are small it costs as much as what is computed from them.
+    """
 
     def compiled(function: Callable[..., Any]) -> Any:
         with _alone(function):
-            return njit(signature, cache=True, error_model="numpy")(function)
+            return njit(signature, cache=True, error_model="numpy", _nrt=allocates)(function)  # type: ignore[call-overload]
 
     return compiled
 

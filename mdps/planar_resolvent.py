@@ -137,10 +137,11 @@ def forward(P: Any, weights: Any) -> Solved:
 @chunked(types.void(TABLE, TABLE, TABLE, _OUT, _OUT, types.int64[::1]))
 def _factor(P: Any, pi: Any, gamma: Any, m: Any, time: Any, reference: Any) -> None:
     n, pairs = time.shape[0], pi.shape[0]
-    block = room(WIDTH * (pairs * n + pairs + n * n + 2 * n + 1)).reshape(-1, WIDTH)
+    block = room(WIDTH * (pairs * n + pairs + n * n + 3 * n + 1)).reshape(-1, WIDTH)
     p, block = block[: pairs * n], block[pairs * n :]
     law, block = block[:pairs], block[pairs:]
     factors, block = block[: n * n], block[n * n :]
+    inverse, block = block[:n], block[n:]
     elapsed, block = block[:n], block[n:]
     visits, discount = block[:n], block[n:]
     rows, chosen = np.empty(WIDTH, np.int64), np.empty(WIDTH, np.int64)
@@ -148,7 +149,8 @@ def _factor(P: Any, pi: Any, gamma: Any, m: Any, time: Any, reference: Any) -> N
         rows[0] = at
         load(pi, at, 0, pairs, law)
         load(gamma, at, 0, 1, discount)
-        tiles.eliminate(P, True, rows, p, law, get(discount, (0,)), factors.reshape(n, n, WIDTH), elapsed, visits, chosen)
+        gamma_, matrix = get(discount, (0,)), factors.reshape(n, n, WIDTH)
+        tiles.eliminate(P, True, rows, rows, p, law, gamma_, matrix, inverse, elapsed, visits, chosen)
         store(factors, m, at)
         store(elapsed, time, at)
         for lane in range(WIDTH):
@@ -158,21 +160,23 @@ def _factor(P: Any, pi: Any, gamma: Any, m: Any, time: Any, reference: Any) -> N
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, _OUT))
 def _values(m: Any, time: Any, reference: Any, reward: Any, v: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + n)).reshape(-1, WIDTH)
-    factors, x, chosen = block[: n * n], block[n * n :], np.empty(WIDTH, np.int64)
+    block = room(WIDTH * (n * n + 2 * n)).reshape(-1, WIDTH)
+    factors, block = block[: n * n], block[n * n :]
+    inverse, x, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
+        tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(reward, at, 0, n, x)
         tiles.exchange(x, chosen)
         tiles.descend(factors.reshape(n, n, WIDTH), x)
-        tiles.ascend(factors.reshape(n, n, WIDTH), x)
+        tiles.ascend(factors.reshape(n, n, WIDTH), inverse, x)
         tiles.exchange(x, chosen)
         store(x, v, at)
 
 
-@inner(LANES(tiles.MATRIX, tiles.VECTOR, tiles.INDEX, tiles.VECTOR, tiles.VECTOR))
-def _relative(m: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
+@inner(LANES(tiles.MATRIX, tiles.VECTOR, tiles.VECTOR, tiles.INDEX, tiles.VECTOR, tiles.VECTOR))
+def _relative(m: Any, inverse: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
     """Write the values of a reward relative to the reference into x, and return the level, which is found first."""
     n = time.shape[0]
     for s in range(n):
@@ -184,7 +188,7 @@ def _relative(m: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
         put(x, (s,), get(reward, (s,)) - level)
     tiles.exchange(x, reference)
     tiles.descend(m, x)
-    rest = tiles.ascend_relative(m, time, x, lanes(-1.0))
+    rest = tiles.ascend_relative(m, inverse, time, x, lanes(-1.0))
     tiles.exchange(x, reference)
     return level + rest
 
@@ -192,18 +196,20 @@ def _relative(m: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
 @chunked(types.void(TABLE, TABLE, _INDEX, _OUT))
 def _unit_values(m: Any, time: Any, reference: Any, h: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + 3 * n)).reshape(-1, WIDTH)
+    block = room(WIDTH * (n * n + 4 * n)).reshape(-1, WIDTH)
     factors, block = block[: n * n], block[n * n :]
+    inverse, block = block[:n], block[n:]
     elapsed, block = block[:n], block[n:]
     unit, x, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     unit[:] = 0.0
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
+        tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(time, at, 0, n, elapsed)
         for k in range(n):
             put(unit, (k,), lanes(1.0))
-            _relative(factors.reshape(n, n, WIDTH), elapsed, chosen, unit, x)
+            _relative(factors.reshape(n, n, WIDTH), inverse, elapsed, chosen, unit, x)
             put(unit, (k,), lanes(0.0))
             for s in range(n):
                 write(h, s * n + k, at, get(x, (s,)))
@@ -212,17 +218,19 @@ def _unit_values(m: Any, time: Any, reference: Any, h: Any) -> None:
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, types.float64[::1], _OUT))
 def _relative_values(m: Any, time: Any, reference: Any, reward: Any, level: Any, h: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + 3 * n + 1)).reshape(-1, WIDTH)
+    block = room(WIDTH * (n * n + 4 * n + 1)).reshape(-1, WIDTH)
     factors, block = block[: n * n], block[n * n :]
+    inverse, block = block[:n], block[n:]
     elapsed, block = block[:n], block[n:]
     given, block = block[:n], block[n:]
     x, found, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
+        tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(time, at, 0, n, elapsed)
         load(reward, at, 0, n, given)
-        put(found, (0,), _relative(factors.reshape(n, n, WIDTH), elapsed, chosen, given, x))
+        put(found, (0,), _relative(factors.reshape(n, n, WIDTH), inverse, elapsed, chosen, given, x))
         store(x, h, at)
         for lane in range(WIDTH):
             level[at + lane] = found[0, lane]
@@ -231,17 +239,19 @@ def _relative_values(m: Any, time: Any, reference: Any, reward: Any, level: Any,
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, _OUT))
 def _relative_magnitude(m: Any, time: Any, reference: Any, size: Any, h: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + 2 * n)).reshape(-1, WIDTH)
+    block = room(WIDTH * (n * n + 3 * n)).reshape(-1, WIDTH)
     factors, block = block[: n * n], block[n * n :]
+    inverse, block = block[:n], block[n:]
     elapsed, x, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
+        tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(time, at, 0, n, elapsed)
         load(size, at, 0, n, x)
         tiles.exchange(x, chosen)
         tiles.descend(factors.reshape(n, n, WIDTH), x)
-        tiles.ascend_relative(factors.reshape(n, n, WIDTH), elapsed, x, lanes(1.0))
+        tiles.ascend_relative(factors.reshape(n, n, WIDTH), inverse, elapsed, x, lanes(1.0))
         tiles.exchange(x, chosen)
         store(x, h, at)
 
@@ -249,10 +259,11 @@ def _relative_magnitude(m: Any, time: Any, reference: Any, size: Any, h: Any) ->
 @chunked(types.void(TABLE, TABLE, TABLE, TABLE, _OUT))
 def _visits(P: Any, pi: Any, gamma: Any, start: Any, rho: Any) -> None:
     n, pairs = rho.shape[0], pi.shape[0]
-    block = room(WIDTH * (pairs * n + pairs + n * n + 3 * n + 1)).reshape(-1, WIDTH)
+    block = room(WIDTH * (pairs * n + pairs + n * n + 4 * n + 1)).reshape(-1, WIDTH)
     p, block = block[: pairs * n], block[pairs * n :]
     law, block = block[:pairs], block[pairs:]
     factors, block = block[: n * n].reshape(n, n, WIDTH), block[n * n :]
+    inverse, block = block[:n], block[n:]
     elapsed, block = block[:n], block[n:]
     used, block = block[:n], block[n:]
     x, discount = block[:n], block[n:]
@@ -262,9 +273,9 @@ def _visits(P: Any, pi: Any, gamma: Any, start: Any, rho: Any) -> None:
         load(pi, at, 0, pairs, law)
         load(gamma, at, 0, 1, discount)
         load(start, at, 0, n, x)
-        tiles.eliminate(P, True, rows, p, law, get(discount, (0,)), factors, elapsed, used, chosen)
+        tiles.eliminate(P, True, rows, rows, p, law, get(discount, (0,)), factors, inverse, elapsed, used, chosen)
         tiles.exchange(x, chosen)
-        tiles.solve_transposed(factors, x)
+        tiles.solve_transposed(factors, inverse, x)
         tiles.exchange(x, chosen)
         store(x, rho, at)
 
@@ -272,14 +283,16 @@ def _visits(P: Any, pi: Any, gamma: Any, start: Any, rho: Any) -> None:
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, _OUT))
 def _occupancy(m: Any, time: Any, reference: Any, start: Any, rho: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + n)).reshape(-1, WIDTH)
-    factors, x, chosen = block[: n * n], block[n * n :], np.empty(WIDTH, np.int64)
+    block = room(WIDTH * (n * n + 2 * n)).reshape(-1, WIDTH)
+    factors, block = block[: n * n], block[n * n :]
+    inverse, x, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
+        tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(start, at, 0, n, x)
         tiles.exchange(x, chosen)
-        tiles.solve_transposed(factors.reshape(n, n, WIDTH), x)
+        tiles.solve_transposed(factors.reshape(n, n, WIDTH), inverse, x)
         tiles.exchange(x, chosen)
         store(x, rho, at)
 
@@ -287,16 +300,18 @@ def _occupancy(m: Any, time: Any, reference: Any, start: Any, rho: Any) -> None:
 @chunked(types.void(TABLE, TABLE, _INDEX, TABLE, types.float64, _OUT))
 def _flow(m: Any, time: Any, reference: Any, source: Any, sign: Any, moved: Any) -> None:
     n = time.shape[0]
-    block = room(WIDTH * (n * n + 2 * n)).reshape(-1, WIDTH)
+    block = room(WIDTH * (n * n + 3 * n)).reshape(-1, WIDTH)
     factors, block = block[: n * n], block[n * n :]
+    inverse, block = block[:n], block[n:]
     elapsed, x, chosen = block[:n], block[n:], np.empty(WIDTH, np.int64)
     for at in range(0, m.shape[1], WIDTH):
         chosen[:] = reference[at : at + WIDTH]
         load(m, at, 0, n * n, factors)
+        tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(time, at, 0, n, elapsed)
         load(source, at, 0, n, x)
         tiles.exchange(x, chosen)
-        tiles.flow(factors.reshape(n, n, WIDTH), elapsed, x, lanes(sign))
+        tiles.flow(factors.reshape(n, n, WIDTH), inverse, elapsed, x, lanes(sign))
         tiles.exchange(x, chosen)
         store(x, moved, at)
 

@@ -209,7 +209,7 @@ def _sweep(starts: Any, columns: Any, entries: Any, v: Any, c: Any, z: Any) -> N
         z[i] += total / diagonal
 
 
-@inner("void(u4[::1],u4[::1],i8[::1])")
+@inner("void(u4[::1],u4[::1],i8[::1])", allocates=True)
 def _depth_first(starts: Any, columns: Any, order: Any) -> None:
     n = order.shape[0]
     place = np.zeros(n, dtype=np.int64)  # 0: not seen; else one more than the next edge to follow

@@ -1,9 +1,9 @@
 """Elimination without subtraction on tiles: the algorithm of :mod:`mdps.elimination` for many instances at once.
 
 A tile's last axis counts instances (:mod:`mdps.lanes`); below it is left out of shapes. Names: ``P`` [S A S], ``pi`` [S A],
-``m`` [S,S] the factors, ``time`` [S], and vectors [S] in the order of the states. Each instance has its own reference, which
-:func:`exchange` swaps with the last state before a solve and back behind it; the solves themselves work in the order of
-elimination and overwrite their right-hand side.
+``m`` [S,S] the factors, ``inverse`` [S] of their pivots, ``time`` [S], and vectors [S] in the order of the states. Each instance
+has its own reference, which :func:`exchange` swaps with the last state before a solve and back behind it; the solves themselves
+work in the order of elimination and overwrite their right-hand side.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from typing import Any
 from numba import types
 
 from mdps.kernels import inner
-from mdps.lanes import LANES, TABLE, WIDTH, gather, get, lanes, load, positive, put
+from mdps.lane_masks import choose as choice
+from mdps.lane_masks import fused, some
+from mdps.lanes import LANES, TABLE, WIDTH, ahead, gather, get, lanes, load, positive, put, room
 
 VECTOR = types.float64[:, ::1]
 MATRIX = types.float64[:, :, ::1]
 INDEX = types.int64[::1]
+INDICES = types.int64[:, ::1]
+
+FEW = 128
+"""Numbers of an instance that are asked for a tile ahead; a tile of longer rows is brought in time by the memory itself."""
 
 NEAR = 512
 """Numbers of an instance whose tile fits into the nearest cache, with room to spare."""
@@ -31,6 +37,28 @@ def exchange(x: Any, reference: Any) -> None:
         r = reference[lane]
         if r != last:
             x[r, lane], x[last, lane] = x[last, lane], x[r, lane]
+
+
+CLOSE = 2.0**-27
+"""Of a sum to one; the square of it is half a unit in the last place."""
+
+
+@inner([LANES(LANES, LANES), types.float64(types.float64, types.float64)])
+def over(x: Any, mass: Any) -> Any:
+    """``x / mass``: without a division for a mass close to one, as that of every row of a checked table is."""
+    missing = 1.0 - mass
+    found = fused(x, missing, x)
+    far = abs(missing) > CLOSE
+    if some(far):
+        found = choice(far, x / mass, found)
+    return found
+
+
+@inner([LANES(LANES, LANES, LANES), types.float64(types.float64, types.float64, types.float64)])
+def quotient(x: Any, y: Any, inverse: Any) -> Any:
+    """``x / y`` for a y whose inverse is known: what is missing of the product is found exactly, and added (Markstein 1990)."""
+    first = x * inverse
+    return fused(fused(-first, y, x), inverse, first)
 
 
 @inner(types.void(VECTOR, VECTOR, LANES, types.int64, types.int64, MATRIX))
@@ -64,13 +92,13 @@ def chain(P: Any, pi: Any, gamma: Any, first: Any, stop: Any, m: Any) -> None:
             put(m, (s, j), x)
             total += x
             j += 1
-        scale = gamma / total
+        scale = over(gamma, total)
         for j in range(n):
             put(m, (s, j), get(m, (s, j)) * scale)
 
 
-@inner(types.void(MATRIX, VECTOR, LANES))
-def factor(m: Any, time: Any, slack: Any) -> None:
+@inner(types.void(MATRIX, VECTOR, VECTOR, LANES))
+def factor(m: Any, time: Any, inverse: Any, slack: Any) -> None:
     """Eliminate, ``slack = 1 - gamma``; four pivots at a time: the rest of the matrix is read and written a quarter as often."""
     n = time.shape[0]
     for i in range(n):
@@ -80,7 +108,7 @@ def factor(m: Any, time: Any, slack: Any) -> None:
         for i in range(k, end):
             elapsed = get(time, (i,))
             for q in range(k, i):
-                a = get(m, (i, q)) / get(m, (q, q))
+                a = quotient(get(m, (i, q)), get(m, (q, q)), get(inverse, (q,)))
                 put(m, (i, q), a)
                 elapsed += a * get(time, (q,))
                 for j in range(q + 1, n):
@@ -90,15 +118,18 @@ def factor(m: Any, time: Any, slack: Any) -> None:
             for j in range(i + 1, n):
                 pivot += get(m, (i, j))
             put(m, (i, i), pivot)
+            put(inverse, (i,), lanes(1.0) / pivot)
         for i in range(end, n):
-            a = get(m, (i, k)) / get(m, (k, k))
-            b = (get(m, (i, k + 1)) + a * get(m, (k, k + 1))) / get(m, (k + 1, k + 1))
-            c = (get(m, (i, k + 2)) + a * get(m, (k, k + 2)) + b * get(m, (k + 1, k + 2))) / get(m, (k + 2, k + 2))
+            a = quotient(get(m, (i, k)), get(m, (k, k)), get(inverse, (k,)))
+            b = get(m, (i, k + 1)) + a * get(m, (k, k + 1))
+            b = quotient(b, get(m, (k + 1, k + 1)), get(inverse, (k + 1,)))
+            c = get(m, (i, k + 2)) + a * get(m, (k, k + 2)) + b * get(m, (k + 1, k + 2))
+            c = quotient(c, get(m, (k + 2, k + 2)), get(inverse, (k + 2,)))
             d = get(m, (i, k + 3)) + a * get(m, (k, k + 3)) + b * get(m, (k + 1, k + 3)) + c * get(m, (k + 2, k + 3))
             put(m, (i, k), a)
             put(m, (i, k + 1), b)
             put(m, (i, k + 2), c)
-            put(m, (i, k + 3), d / get(m, (k + 3, k + 3)))
+            put(m, (i, k + 3), quotient(d, get(m, (k + 3, k + 3)), get(inverse, (k + 3,))))
         for i in range(end, n):
             a, b, c, d = get(m, (i, k)), get(m, (i, k + 1)), get(m, (i, k + 2)), get(m, (i, k + 3))
             elapsed = get(time, (i,)) + a * get(time, (k,)) + b * get(time, (k + 1,))
@@ -109,7 +140,14 @@ def factor(m: Any, time: Any, slack: Any) -> None:
 
 
 @inner(types.void(MATRIX, VECTOR))
-def solve_transposed(m: Any, x: Any) -> None:
+def invert(m: Any, inverse: Any) -> None:
+    """Write the inverses of the pivots that factors have on their diagonal."""
+    for k in range(inverse.shape[0]):
+        put(inverse, (k,), lanes(1.0) / get(m, (k, k)))
+
+
+@inner(types.void(MATRIX, VECTOR, VECTOR))
+def solve_transposed(m: Any, inverse: Any, x: Any) -> None:
     """Overwrite a nonnegative source by ``x M^-1``."""
     n = x.shape[0]
     for k in range(n):
@@ -117,7 +155,7 @@ def solve_transposed(m: Any, x: Any) -> None:
         for i in range(k):
             total += get(x, (i,)) * get(m, (i, k))
         pivot = get(m, (k, k))  # gamma = 1 leaves a last pivot of zero: any multiple of the stationary law will do
-        put(x, (k,), positive(pivot, total / pivot, total))
+        put(x, (k,), positive(pivot, quotient(total, pivot, get(inverse, (k,))), total))
     for k in range(n - 2, -1, -1):
         total = get(x, (k,))
         for i in range(k + 1, n):
@@ -135,19 +173,19 @@ def descend(m: Any, x: Any) -> None:
         put(x, (i,), total)
 
 
-@inner(types.void(MATRIX, VECTOR))
-def ascend(m: Any, x: Any) -> None:
+@inner(types.void(MATRIX, VECTOR, VECTOR))
+def ascend(m: Any, inverse: Any, x: Any) -> None:
     """From the carried rewards to values."""
     n = x.shape[0]
     for k in range(n - 1, -1, -1):
         total = get(x, (k,))
         for j in range(k + 1, n):
             total += get(m, (k, j)) * get(x, (j,))
-        put(x, (k,), total / get(m, (k, k)))
+        put(x, (k,), quotient(total, get(m, (k, k)), get(inverse, (k,))))
 
 
-@inner(LANES(MATRIX, VECTOR, VECTOR, LANES))
-def ascend_relative(m: Any, time: Any, x: Any, sign: Any) -> Any:
+@inner(LANES(MATRIX, VECTOR, VECTOR, VECTOR, LANES))
+def ascend_relative(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> Any:
     """From the carried rewards to values relative to the reference; returns the level."""
     last = time.shape[0] - 1
     level = get(x, (last,)) / get(time, (last,))
@@ -157,12 +195,12 @@ def ascend_relative(m: Any, time: Any, x: Any, sign: Any) -> Any:
         total = get(x, (k,)) + taken * get(time, (k,))
         for j in range(k + 1, last):
             total += get(m, (k, j)) * get(x, (j,))
-        put(x, (k,), total / get(m, (k, k)))
+        put(x, (k,), quotient(total, get(m, (k, k)), get(inverse, (k,))))
     return level
 
 
-@inner(types.void(MATRIX, VECTOR, VECTOR, LANES))
-def flow(m: Any, time: Any, x: Any, sign: Any) -> None:
+@inner(types.void(MATRIX, VECTOR, VECTOR, VECTOR, LANES))
+def flow(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> None:
     """Overwrite a source that sums to zero by ``x M^-1``; with ``sign`` 1, what that adds up in absolute value."""
     n = x.shape[0]
     balance = lanes(0.0)
@@ -170,7 +208,7 @@ def flow(m: Any, time: Any, x: Any, sign: Any) -> None:
         total = get(x, (k,))
         for i in range(k):
             total += get(x, (i,)) * get(m, (i, k))
-        total = total / get(m, (k, k))
+        total = quotient(total, get(m, (k, k)), get(inverse, (k,)))
         put(x, (k,), total)
         balance += total * get(time, (k,))
     put(x, (n - 1,), sign * balance / get(time, (n - 1,)))
@@ -191,7 +229,7 @@ def rare(time: Any) -> bool:
     return found
 
 
-@inner(types.void(MATRIX, VECTOR, VECTOR, INDEX))
+@inner(types.void(MATRIX, VECTOR, VECTOR, INDEX), allocates=True)
 def choose(m: Any, time: Any, visits: Any, reference: Any) -> None:
     """Choose the references. The factors are those of the last state as reference; ``visits`` is room to work in.
 
@@ -199,9 +237,11 @@ def choose(m: Any, time: Any, visits: Any, reference: Any) -> None:
     steps; if the reference is much rarer, relative values would be small differences of long excursions.
     """
     n = time.shape[0]
+    inverse = room(WIDTH * n).reshape(n, WIDTH)
+    invert(m, inverse)
     for i in range(n):
         put(visits, (i,), lanes(1.0))
-    solve_transposed(m, visits)
+    solve_transposed(m, inverse, visits)
     for lane in range(WIDTH):
         if time[n - 1, lane] > 4.0 * n:
             most = 0
@@ -225,13 +265,32 @@ def exchange_states(m: Any, reference: Any) -> None:
                 m[i, r, lane], m[i, last, lane] = m[i, last, lane], m[i, r, lane]
 
 
-@inner(types.void(TABLE, types.boolean, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, INDEX))
-def eliminate(
-    table: Any, planar: Any, rows: Any, P: Any, pi: Any, gamma: Any, m: Any, time: Any, visits: Any, reference: Any
-) -> None:
-    """Read P from some rows of a table [N, S A S], factor ``I - gamma P_pi`` into ``m`` and ``time``, choose each reference.
+@inner(types.void(TABLE, INDEX, types.int64, types.int64))
+def await_rows(table: Any, rows: Any, first: Any, stop: Any) -> None:
+    """Have memory bring the columns from ``first`` to ``stop`` of some rows, while something else is computed."""
+    for lane in range(WIDTH):
+        for k in range(first, stop, WIDTH):
+            ahead(table, rows[lane], k)
 
-    Where the table is in planes, [S A S, N], the instances are those from ``rows[0]`` on.
+
+@inner(types.void(TABLE, types.boolean, INDEX, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
+def eliminate(
+    table: Any,
+    planar: Any,
+    rows: Any,
+    later: Any,
+    P: Any,
+    pi: Any,
+    gamma: Any,
+    m: Any,
+    inverse: Any,
+    time: Any,
+    visits: Any,
+    reference: Any,
+) -> None:
+    """Read P from some rows of a table [N, S A S], factor ``I - gamma P_pi``, choose each reference.
+
+    Where the table is in planes, [S A S, N], the instances are those from ``rows[0]`` on. Rows ``later`` will be asked for next.
     """
     n = time.shape[0]
     reference[:] = n - 1
@@ -243,13 +302,15 @@ def eliminate(
             load(table, rows[0], first * size, stop * size, P)
         else:
             gather(table, rows, first * size, stop * size, P)
+            if n * size <= FEW:
+                await_rows(table, later, 0, n * size)
         chain(P, pi, gamma, first, stop, m)
-    factor(m, time, lanes(1.0) - gamma)
+    factor(m, time, inverse, lanes(1.0) - gamma)
     if rare(time):
         choose(m, time, visits, reference)
         chain(P, pi, gamma, 0, n, m)
         exchange_states(m, reference)
-        factor(m, time, lanes(1.0) - gamma)
+        factor(m, time, inverse, lanes(1.0) - gamma)
 
 
 @inner(types.void(VECTOR, VECTOR, VECTOR))
@@ -263,7 +324,7 @@ def expect(P: Any, values: Any, q: Any) -> None:
             p = get(P, (i * n + j,))
             total += p * get(values, (j,))
             mass += p
-        put(q, (i,), total / mass)
+        put(q, (i,), over(total, mass))
 
 
 @inner(types.void(VECTOR, VECTOR, VECTOR))
@@ -276,6 +337,6 @@ def spread(P: Any, weights: Any, x: Any) -> None:
         mass = lanes(0.0)
         for j in range(n):
             mass += get(P, (i * n + j,))
-        weight = get(weights, (i,)) / mass
+        weight = over(get(weights, (i,)), mass)
         for j in range(n):
             put(x, (j,), get(x, (j,)) + weight * get(P, (i * n + j,)))

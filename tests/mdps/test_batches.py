@@ -8,9 +8,15 @@ import oracle
 import pytest
 from numba import config
 
-from mdps import MDP, batches, evaluate
+from mdps import MDP, batches, evaluate, evaluation_kernel
 from mdps.batches import rows
 from mdps.distributions import distributions
+from mdps.elimination import backup
+from mdps.evaluate import evaluate_trusted
+from mdps.evaluation_kernel import check_and_evaluate
+from mdps.mdp import as_policy
+from mdps.planes import unfolded
+from mdps.tiles import over, quotient
 
 FIELDS = ("V", "Q", "A", "rho", "d", "eta")
 HARD_GAMMAS = (0.0, 0.9, 1 - 1e-9, 1 - 1e-12)
@@ -141,3 +147,66 @@ def test_a_forked_process_has_threads_of_its_own(monkeypatch):
     child.kill()
     assert not stuck
     assert child.exitcode == 0
+
+
+def test_many_results_are_written_past_the_caches_to_the_same_bits(monkeypatch):
+    mdp, pi = random_batch(3, 2, 16 * 40 + 5)
+    monkeypatch.setattr(config, "NUMBA_NUM_THREADS", 3)
+    near = evaluate(mdp, pi)
+    monkeypatch.setattr(evaluation_kernel, "LARGE", 0)
+    far = evaluate(mdp, pi)
+    for field in ("pi", *FIELDS):
+        np.testing.assert_array_equal(getattr(far, field), getattr(near, field))
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-15, 1e-9, 1e-8 / 2])
+def test_a_policy_is_kept_as_the_check_makes_it(off):
+    mdp, pi = random_batch(5, 3, 43)
+    pi[7, 2] *= 1 + off
+    pi[20, 0] *= 1 - off
+    e, given = evaluate(mdp, pi), pi.copy()
+    np.testing.assert_array_equal(e.pi, as_policy(mdp, pi))
+    again = evaluate_trusted(mdp, as_policy(mdp, pi))
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(e, field), getattr(again, field))
+    pi[:] = 0.0
+    np.testing.assert_array_equal(e.pi[9], given[9])
+    assert not e.pi.flags.writeable
+
+
+def test_one_pass_is_for_plain_tables():
+    mdp, pi = random_batch(5, 3, 16)
+    assert check_and_evaluate(mdp, pi) is not None
+    assert check_and_evaluate(mdp[0], pi) is not None
+    others = (pi.tolist(), pi.astype(np.float32), pi[0], pi[:7], pi[..., :2], pi[:0], np.asfortranarray(pi), pi[None, :8])
+    assert [check_and_evaluate(mdp, other) for other in others] == [None] * len(others)
+
+
+@pytest.mark.parametrize("states", range(1, 10))
+def test_rows_in_any_order_are_read_into_tiles(states):
+    mdp, pi = random_batch(states, 2, 5)
+    which = np.array([3, 1, 4, 1, 0, 2, 3, 3, 0, 4, 2, 1, 1, 0, 3, 2, 4, 4, 0])
+    few, many = evaluate(mdp, pi), evaluate(mdp[which], pi[which])
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(many, field), getattr(few, field)[which])
+    one = evaluate(mdp[2], pi)  # of which all instances read the same row
+    for field in FIELDS:
+        np.testing.assert_array_equal(getattr(one, field)[2], getattr(few, field)[2])
+
+
+@pytest.mark.parametrize("mass", [1.0, 1 - 1e-15, 1 + 3e-9, 1 - 7e-9, 1 + 8e-9, 1 - 1e-7, 0.5, 3.0, 1e-300, 1e300])
+def test_over_a_mass(mass):
+    for x in (1.0, 0.1, -3.0, mass):
+        assert over(x, mass) == pytest.approx(x / mass, rel=2.3e-16)
+    assert over(mass, mass) == 1.0
+    P, values = np.array([[[mass, 0.0]], [[0.0, 1.0]]]), np.array([2.0, -1.0])
+    found = backup(P, np.zeros((2, 1)), 1.0, values)
+    np.testing.assert_allclose(found, [[2.0], [-1.0]], rtol=5e-16)
+    many = backup(unfolded(np.repeat(P.reshape(-1, 1), 16, 1), P.shape), np.zeros((2, 1)), 1.0, values)
+    np.testing.assert_array_equal(many, np.broadcast_to(found, (16, 2, 1)))
+
+
+@pytest.mark.parametrize("y", [0.1, 0.3, 1 / 7, 5e-16, 7e200])
+def test_a_quotient_from_an_inverse(y):
+    for x in (3.0, 1.1, y, 5 * y, -y / 4, 0.0):
+        assert quotient(x, y, 1 / y) == x / y
