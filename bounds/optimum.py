@@ -1,47 +1,38 @@
-"""What an optimal policy is worth, for a batch in which most instances are done after two steps."""
+"""What an optimal policy is worth, and what natural-gradient steps reach: both evaluate one policy after the other."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from bounds.comparison import Comparison, once
-from bounds.tables import first_largest, largest, one_hot, total
+from bounds.tables import centred, normalised
+from mdps import repeated
 from mdps.evaluate import values_and_advantages
-from mdps.mdp import MDP, Array, stack, trusted
+from mdps.mdp import MDP, Array, uniform_policy
 from mdps.numbers import Numbers
 from mdps.optimal import optimal_policy
-from mdps.planes import padded, planes, selected
 
 
 @once
 def optimal_values(c: Comparison) -> Array:
-    """``V*`` [*B,S] by Howard's (1960) policy iteration from the greedy policy of old, on what is left of the batch.
+    """``V*`` [*B,S] by Howard's (1960) policy iteration from the greedy policy of old.
 
-    An instance is done when no action is better than its own, or when the better ones do not raise its values: they rise until
-    nothing is left but rounding. Other numbers than floats are left to :func:`mdps.optimal_policy`.
+    Other numbers than floats are left to :func:`mdps.optimal_policy`.
     """
     if isinstance(c.old.A, Numbers):
         return optimal_policy(c.mdp)[1].V
-    mdp = _flat(c.mdp)
-    V, left = np.full_like(mdp.rho0, -np.inf), np.arange(mdp.batch[0])
-    action = first_largest(c.old.A.reshape(mdp.R.shape))
-    while True:
-        value, A = values_and_advantages(mdp, one_hot(action, mdp.A))
-        risen = total(value) > total(V[left])
-        V[left[risen]] = value[risen]
-        unfinished = risen & (largest(A, 2) > 0)
-        if not unfinished.any():
-            return V.reshape(c.old.V.shape)
-        which = np.flatnonzero(unfinished)
-        which = which if planes(mdp.P, 3) is None else padded(which)
-        mdp = trusted(*(selected(x, which) for x in (mdp.P, mdp.R, mdp.rho0, mdp.gamma)))
-        left, action = left[which], first_largest(selected(A, which))
+    return repeated.optimal_values(c.mdp, c.old.A)
 
 
-def _flat(mdp: MDP) -> MDP:
-    """The same processes along one batch axis."""
-    if len(mdp.batch) == 1:
-        return mdp
-    return mdp[np.unravel_index(np.arange(math.prod(mdp.batch)), mdp.batch)] if mdp.batch else stack([mdp])
+def natural_values(mdp: MDP, step: Array) -> list[Array]:
+    """``V_T`` [*B,S] for T = 0, ..., 4 steps ``theta += step A`` of the softmax parameters from theta = 0, for step [*B]."""
+    if not isinstance(step, Numbers):
+        return list(np.moveaxis(repeated.natural_values(mdp, step), -2, 0))
+    theta = np.zeros_like(mdp.R)
+    V, A = values_and_advantages(mdp, uniform_policy(mdp))
+    found = [V]
+    for _ in range(repeated.STEPS):
+        theta = theta + step[..., None, None] * A
+        V, A = values_and_advantages(mdp, normalised(np.exp(centred(theta))))
+        found.append(V)
+    return found

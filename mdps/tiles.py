@@ -273,6 +273,25 @@ def await_rows(table: Any, rows: Any, first: Any, stop: Any) -> None:
             ahead(table, rows[lane], k)
 
 
+@inner(types.void(VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
+def _complete(P: Any, pi: Any, gamma: Any, m: Any, inverse: Any, time: Any, visits: Any, reference: Any) -> None:
+    """Factor the chain that m holds; once more with better references where the last states are visited rarely."""
+    factor(m, time, inverse, lanes(1.0) - gamma)
+    if rare(time):
+        choose(m, time, visits, reference)
+        chain(P, pi, gamma, 0, time.shape[0], m)
+        exchange_states(m, reference)
+        factor(m, time, inverse, lanes(1.0) - gamma)
+
+
+@inner(types.void(VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
+def eliminate_again(P: Any, pi: Any, gamma: Any, m: Any, inverse: Any, time: Any, visits: Any, reference: Any) -> None:
+    """Do as :func:`eliminate` for a P that was read before, and another policy."""
+    reference[:] = time.shape[0] - 1
+    chain(P, pi, gamma, 0, time.shape[0], m)
+    _complete(P, pi, gamma, m, inverse, time, visits, reference)
+
+
 @inner(types.void(TABLE, types.boolean, INDEX, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
 def eliminate(
     table: Any,
@@ -305,12 +324,7 @@ def eliminate(
             if n * size <= FEW:
                 await_rows(table, later, 0, n * size)
         chain(P, pi, gamma, first, stop, m)
-    factor(m, time, inverse, lanes(1.0) - gamma)
-    if rare(time):
-        choose(m, time, visits, reference)
-        chain(P, pi, gamma, 0, n, m)
-        exchange_states(m, reference)
-        factor(m, time, inverse, lanes(1.0) - gamma)
+    _complete(P, pi, gamma, m, inverse, time, visits, reference)
 
 
 @inner(types.void(VECTOR, VECTOR, VECTOR))
