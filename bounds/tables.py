@@ -33,7 +33,9 @@ def weighted(pi: Array, f: Array) -> Array:
 def in_planes(*tables: Any) -> bool:
     """Whether these are tables in planes, of one shape."""
     shape = np.shape(tables[0])
-    return len(shape) > 1 and all(np.shape(table) == shape and stored(table, len(shape) - 1) for table in tables)
+    if len(shape) < 2:
+        return False
+    return all(stored(table, len(shape) - 1) and table.shape == shape for table in tables)
 
 
 def floats_in_planes(*tables: Any) -> bool:

@@ -47,6 +47,12 @@ class Resolvent:
         found = planar_resolvent.factored(self.P, self.pi, self.gamma)
         return _eliminate(self.P, self.pi, self.gamma) if found is None else found
 
+    def with_factors(self, factors: Array, time: Array, reference: Index) -> Resolvent:
+        """The same, with factors that were found elsewhere in the same way."""
+        known = Resolvent(self.P, self.pi, self.gamma)
+        known.__dict__["_factored"] = factors, time, reference
+        return known
+
     @property
     def factors(self) -> Array:
         """Multipliers below the diagonal, weights of later states above, pivots on it: [*B, S, S]."""

@@ -87,7 +87,8 @@ def evaluate_trusted(mdp: MDP, policy: Array) -> Evaluation:
     resolvent = Resolvent(mdp.P, policy, mdp.gamma)
     if _other_numbers(mdp, policy):
         return _evaluate(mdp, np.broadcast_to(policy, (*batch, mdp.S, mdp.A)), resolvent)
-    V, Q, A, rho, d, eta = evaluate_batch(mdp, policy, batch)
+    (V, Q, A, rho, d, eta), factored = evaluate_batch(mdp, policy, batch)
+    resolvent = resolvent if factored is None else resolvent.with_factors(*factored)
     return Evaluation(mdp, np.broadcast_to(policy, A.shape), V, Q, A, rho, d, eta, resolvent)
 
 
@@ -99,7 +100,7 @@ def values_and_advantages(mdp: MDP, policy: Array) -> tuple[Array, Array]:
     if _other_numbers(mdp, policy):
         batch = np.broadcast_shapes(policy.shape[:-2], mdp.batch)
         return _worth(mdp, np.broadcast_to(policy, (*batch, mdp.S, mdp.A)), Resolvent(mdp.P, policy, mdp.gamma))
-    V, _, A, *_ = evaluate_batch(mdp, policy, np.broadcast_shapes(policy.shape[:-2], mdp.batch), visits=False)
+    V, _, A, *_ = evaluate_batch(mdp, policy, np.broadcast_shapes(policy.shape[:-2], mdp.batch))[0]
     return V, A
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from mdps import slabs, tiles
 from mdps.batches import rows, share
 from mdps.distributions import allowance
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import choose, some
-from mdps.lanes import TABLE, WIDTH, gather, get, lanes, load, put, room, scatter, settle, store, stream
+from mdps.lanes import TABLE, WIDTH, gather, get, lanes, load, put, room, scatter, settle, store, stream, write
 from mdps.mdp import MDP, ROW_SUM_TOLERANCE, Array
 from mdps.planes import planes, unfolded, widened
 
@@ -21,18 +22,22 @@ _INDEX = types.Array(types.int64, 1, "A", readonly=True)
 _OUT = types.float64[:, ::1]
 _SIZE = types.int64
 
+Factored = tuple[Array, Array, NDArray[np.int64]]
+"""Factors [N,S,S], times [N,S] and references [N]."""
+
 LARGE = 1 << 22
 """Bytes of results that no near cache could keep for whoever reads them next."""
 
 
-def evaluate_batch(mdp: MDP, pi: Array, batch: tuple[int, ...], visits: bool = True) -> tuple[Array, ...]:
+def evaluate_batch(mdp: MDP, pi: Array, batch: tuple[int, ...]) -> tuple[tuple[Array, ...], Factored | None]:
     """Return V, Q, A, rho, d and eta [*batch, ...] of checked float tables; the algorithm is that of :mod:`mdps.elimination`.
 
-    They are in planes (:mod:`mdps.planes`) if the MDP is; then only V and A have a meaning without ``visits``.
+    They are in planes (:mod:`mdps.planes`) if the MDP is. Then what was factored on the way is returned too: planes of a chunk
+    are near, and are asked for it again.
     """
     if batch == mdp.batch and planes(mdp.P, 3) is not None:
-        return _in_planes(mdp, pi, visits)
-    return _in_rows(mdp, pi, batch, _NOT_KEPT)[1]
+        return _in_planes(mdp, pi)
+    return _in_rows(mdp, pi, batch, _NOT_KEPT)[1], None
 
 
 def check_and_evaluate(mdp: MDP, pi: Any) -> tuple[Array, ...] | None:
@@ -69,15 +74,15 @@ def _in_rows(mdp: MDP, pi: Array, batch: tuple[int, ...], kept: Array) -> tuple[
     wrong: list[int] = []
 
     def run(start: int, stop: int) -> None:
-        if not _evaluate(*given, *outputs, False, True, past, states, actions, start, stop):
+        if not _evaluate(*given, *outputs, *_NOT_FACTORED, False, past, states, actions, start, stop):
             wrong.append(start)
 
     share(run, count, WIDTH, states**3 / 3 + states**2 * (actions + 6))
     return not wrong, results
 
 
-def _in_planes(mdp: MDP, pi: Array, visits: bool) -> tuple[Array, ...]:
-    """The same of an MDP [N] in planes; by one thread, as it is a part of a batch."""
+def _in_planes(mdp: MDP, pi: Array) -> tuple[tuple[Array, ...], Factored]:
+    """The same of an MDP [N] in planes, and its factors, times and references; by one thread, as it is a part of a batch."""
     count, states, actions = mdp.R.shape
     given: list[Any] = []
     for table, core in (
@@ -88,14 +93,20 @@ def _in_planes(mdp: MDP, pi: Array, visits: bool) -> tuple[Array, ...]:
         (mdp.gamma, ()),
     ):
         given += [widened(table, core, count), _ANYWHERE]
-    cores = ((states,), (states, actions), (states, actions), (states,), (states,), ())
+    cores = ((states,), (states, actions), (states, actions), (states,), (states,), (), (states, states), (states,))
     outputs = [np.empty((math.prod(core), count)) for core in cores]
-    _evaluate(*given, *outputs, _NOT_KEPT, True, visits, False, states, actions, 0, count)
-    return tuple(unfolded(output, core) for output, core in zip(outputs, cores, strict=True))
+    references = np.empty(count, np.int64)
+    results, factored = outputs[:6], outputs[6:]
+    _evaluate(*given, *results, _NOT_KEPT, *factored, references, True, False, states, actions, 0, count)
+    *found, factors, times = (unfolded(output, core) for output, core in zip(outputs, cores, strict=True))
+    return tuple(found), (factors, times, references)
 
 
 _NOT_KEPT = np.empty((0, 0))
 """In place of a copy of the policy: it was checked before."""
+
+_NOT_FACTORED = np.empty((0, 0)), np.empty((0, 0)), np.empty(0, np.int64)
+"""In place of factors, times and references, where they are not kept."""
 
 _ANYWHERE = np.zeros(1, np.int64)
 """In place of an index: instances in planes are read in their order."""
@@ -133,8 +144,8 @@ def _find(P_at: Any, pi_at: Any, R_at: Any, rho0_at: Any, gamma_at: Any, first: 
 @inner(
     types.boolean(
         *[TABLE, _INDEX] * 5,
-        *[_OUT] * 7,
-        types.boolean,
+        *[_OUT] * 9,
+        tiles.INDEX,
         types.boolean,
         types.boolean,
         *[_SIZE] * 4,
@@ -161,8 +172,10 @@ def _evaluate_tiles(
     d: Any,
     eta: Any,
     kept: Any,
+    factors: Any,
+    times: Any,
+    references: Any,
     planar: Any,
-    whole: Any,
     past: Any,
     n: Any,
     actions: Any,
@@ -241,10 +254,9 @@ def _evaluate_tiles(
         tiles.descend(m, h)
         level += tiles.ascend_relative(m, inverse, time, h, lanes(-1.0))
         tiles.exchange(h, reference)
-        if whole:
-            tiles.exchange(visits, reference)
-            tiles.solve_transposed(m, inverse, visits)
-            tiles.exchange(visits, reference)
+        tiles.exchange(visits, reference)
+        tiles.solve_transposed(m, inverse, visits)
+        tiles.exchange(visits, reference)
 
         tiles.expect(p, h, advantage)
         slack = lanes(1.0) - gamma_
@@ -267,12 +279,17 @@ def _evaluate_tiles(
         put(total, (0,), gained)
         if planar:
             store(v, V, first)
+            store(q, Q, first)
             store(advantage, A, first)
-            if whole:
-                store(q, Q, first)
-                store(visits, rho, first)
-                store(share, d, first)
-                store(total, eta, first)
+            store(visits, rho, first)
+            store(share, d, first)
+            store(total, eta, first)
+            for i in range(n):
+                write(times, i, first, get(time, (i,)))
+                for j in range(n):
+                    write(factors, i * n + j, first, get(m, (i, j)))
+            for lane in range(WIDTH):
+                references[first + lane] = reference[lane]
         else:
             if past and count == WIDTH:
                 stream(v, V, first, draft)
@@ -294,7 +311,7 @@ def _evaluate_tiles(
     return right
 
 
-@chunked(types.boolean(*[TABLE, _INDEX] * 5, *[_OUT] * 7, types.boolean, types.boolean, types.boolean, *[_SIZE] * 4))
+@chunked(types.boolean(*[TABLE, _INDEX] * 5, *[_OUT] * 9, tiles.INDEX, types.boolean, types.boolean, *[_SIZE] * 4))
 def _evaluate(
     P: Any,
     P_at: Any,
@@ -313,8 +330,10 @@ def _evaluate(
     d: Any,
     eta: Any,
     kept: Any,
+    factors: Any,
+    times: Any,
+    references: Any,
     planar: Any,
-    whole: Any,
     past: Any,
     n: Any,
     actions: Any,
@@ -342,8 +361,10 @@ def _evaluate(
         d,
         eta,
         kept,
+        factors,
+        times,
+        references,
         planar,
-        whole,
         past,
         n,
         actions,

@@ -7,6 +7,7 @@ Kernels see the same memory as a matrix [K, N], a row for each entry. N is a mul
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -21,9 +22,22 @@ from mdps.numbers import Numbers
 
 def stored(table: Any, core: int) -> bool:
     """Whether a table [N, ...] of floats or decisions with ``core`` axes of its own is in planes."""
-    if not isinstance(table, np.ndarray) or not table.ndim == core + 1 > 0 or len(table) % WIDTH or not table.size:
+    if not isinstance(table, np.ndarray) or not table.ndim == core + 1 > 0:
         return False
-    return table.transpose(*range(1, core + 1), 0).flags.c_contiguous
+    strides = _strides(table.shape, table.itemsize)
+    if table.strides == strides:
+        return True  # an axis of length one may have any
+    return strides is not None and 1 in table.shape and table.transpose(*range(1, core + 1), 0).flags.c_contiguous
+
+
+@functools.lru_cache(maxsize=1024)
+def _strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...] | None:
+    """Strides of a table [N, ...] in planes; None where a table of this shape cannot be."""
+    count, *core = shape
+    if count % WIDTH or 0 in shape:
+        return None
+    steps = itemsize * count * np.cumprod([1, *core[:0:-1]])[::-1] if core else ()
+    return (itemsize, *(int(step) for step in steps))
 
 
 def planes(table: Any, core: int) -> Array | None:
