@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bounds import divergences, tables
+from bounds import divergences, planar_movement, tables
 from mdps import planar_resolvent
 from mdps.elimination import Resolvent, backup, forward
 from mdps.evaluate import Evaluation, broadcast_mdp, evaluate
@@ -240,7 +240,18 @@ class Comparison:
         return self._gap[1]
 
     @cached_property
+    def _movement(self) -> planar_movement.Movement | None:
+        """What follows in one pass, of floats in planes."""
+        if not tables.floats_in_planes(self.old.pi, self.new.pi):
+            return None
+        relative = self.shift, self.gain, self.reward, self.relative_values[1]
+        visits, chains = (self.old.rho, self.new.rho), (self.old.resolvent, self.new.resolvent)
+        return planar_movement.movement(self.mdp, self._unit, relative, visits, chains)
+
+    @cached_property
     def _gap(self) -> tuple[Array, Array]:
+        if self._movement is not None:
+            return self._movement.gap, self._movement.gap_error
         zero, g = np.zeros_like(self.mdp.R), self._centred_gain
         drift = tables.dot(self.shift, backup(self.mdp.P, zero, 1.0, self.value_shift))
         by_values = self.gamma * tables.dot(self.old.rho, drift)
@@ -274,6 +285,8 @@ class Comparison:
     @cached_property
     def _gain_size(self) -> Array:
         """What the gain adds up in absolute value [*B,S]: the advantages carry the rounding of the values they come from."""
+        if self._movement is not None:
+            return self._movement.gain_size
         level = self.relative_values[1][..., None]
         rewards = np.abs(self.mdp.R - level[..., None])
         size = self.old.resolvent.relative_magnitude(np.abs(self.reward - level))
@@ -287,6 +300,8 @@ class Comparison:
     @cached_property
     def value_shift(self) -> Array:
         """``V_new - V_old = (I - gamma P')^-1 g`` up to a constant [*B,S] (performance difference lemma, statewise)."""
+        if self._movement is not None:
+            return self._movement.value_shift
         return self.new.resolvent.relative_values(self._centred_gain)[0]
 
     @property
@@ -316,6 +331,11 @@ class Comparison:
 
         As :attr:`occupancy_shift` and :attr:`occupancy_error`, which are those of old.
         """
+        if tables.floats_in_planes(self.new.pi, shift):
+            visits = rho, self.new.rho
+            found = planar_movement.visits_moved(self.mdp.P, self.gamma, self._unit, shift, visits, self.new.resolvent)
+            if found is not None:
+                return found
         moved = self.gamma[..., None, None] * rho[..., None] * shift
         flow = self.new.resolvent.flow(forward(self.mdp.P, moved))
         if isinstance(flow, Numbers):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mdps import tiles
 from mdps.batches import Array
-from mdps.kernels import chunked, inner
-from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, load, put, room, store, write
+from mdps.kernels import chunked
+from mdps.lanes import TABLE, WIDTH, get, lanes, load, put, room, store, write
 from mdps.planes import planes, unfolded, widened
 
 _OUT = types.float64[:, ::1]
@@ -175,24 +175,6 @@ def _values(m: Any, time: Any, reference: Any, reward: Any, v: Any) -> None:
         store(x, v, at)
 
 
-@inner(LANES(tiles.MATRIX, tiles.VECTOR, tiles.VECTOR, tiles.INDEX, tiles.VECTOR, tiles.VECTOR))
-def _relative(m: Any, inverse: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
-    """Write the values of a reward relative to the reference into x, and return the level, which is found first."""
-    n = time.shape[0]
-    for s in range(n):
-        put(x, (s,), get(reward, (s,)))
-    tiles.exchange(x, reference)
-    tiles.descend(m, x)
-    level = get(x, (n - 1,)) / get(time, (n - 1,))
-    for s in range(n):
-        put(x, (s,), get(reward, (s,)) - level)
-    tiles.exchange(x, reference)
-    tiles.descend(m, x)
-    rest = tiles.ascend_relative(m, inverse, time, x, lanes(-1.0))
-    tiles.exchange(x, reference)
-    return level + rest
-
-
 @chunked(types.void(TABLE, TABLE, _INDEX, _OUT))
 def _unit_values(m: Any, time: Any, reference: Any, h: Any) -> None:
     n = time.shape[0]
@@ -209,7 +191,7 @@ def _unit_values(m: Any, time: Any, reference: Any, h: Any) -> None:
         load(time, at, 0, n, elapsed)
         for k in range(n):
             put(unit, (k,), lanes(1.0))
-            _relative(factors.reshape(n, n, WIDTH), inverse, elapsed, chosen, unit, x)
+            tiles.relative(factors.reshape(n, n, WIDTH), inverse, elapsed, chosen, unit, x)
             put(unit, (k,), lanes(0.0))
             for s in range(n):
                 write(h, s * n + k, at, get(x, (s,)))
@@ -230,7 +212,7 @@ def _relative_values(m: Any, time: Any, reference: Any, reward: Any, level: Any,
         tiles.invert(factors.reshape(n, n, WIDTH), inverse)
         load(time, at, 0, n, elapsed)
         load(reward, at, 0, n, given)
-        put(found, (0,), _relative(factors.reshape(n, n, WIDTH), inverse, elapsed, chosen, given, x))
+        put(found, (0,), tiles.relative(factors.reshape(n, n, WIDTH), inverse, elapsed, chosen, given, x))
         store(x, h, at)
         for lane in range(WIDTH):
             level[at + lane] = found[0, lane]

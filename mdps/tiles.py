@@ -199,6 +199,24 @@ def ascend_relative(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> Any:
     return level
 
 
+@inner(LANES(MATRIX, VECTOR, VECTOR, INDEX, VECTOR, VECTOR))
+def relative(m: Any, inverse: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
+    """Write the values of a reward relative to the reference into x, and return the level, which is found first."""
+    n = time.shape[0]
+    for s in range(n):
+        put(x, (s,), get(reward, (s,)))
+    exchange(x, reference)
+    descend(m, x)
+    level = get(x, (n - 1,)) / get(time, (n - 1,))
+    for s in range(n):
+        put(x, (s,), get(reward, (s,)) - level)
+    exchange(x, reference)
+    descend(m, x)
+    rest = ascend_relative(m, inverse, time, x, lanes(-1.0))
+    exchange(x, reference)
+    return level + rest
+
+
 @inner(types.void(MATRIX, VECTOR, VECTOR, VECTOR, LANES))
 def flow(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> None:
     """Overwrite a source that sums to zero by ``x M^-1``; with ``sign`` 1, what that adds up in absolute value."""
