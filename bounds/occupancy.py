@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from bounds import divergences
 from bounds.catalogue import Mask, lemma
 from bounds.comparison import Comparison, once, unit_values
-from bounds.tables import connected, dot, largest, normalised, overlap, total
+from bounds.planar_average import Average, average
+from bounds.tables import connected, dot, floats_in_planes, largest, normalised, overlap, total
 from mdps.elimination import Resolvent, backup, eliminate, forward
 from mdps.mdp import Array
 from mdps.numbers import Numbers
@@ -136,17 +137,23 @@ def _stationary(chain: Resolvent) -> Array:
 
 
 @once
-def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
-    """``d'_inf - d_inf`` [*B,S] of the stationary laws, and Zhang and Ross's bound on half its norm [*B].
+def _average(c: Comparison) -> Average:
+    """How the average reward moves.
 
     Kemeny's constant less one is the trace of the unit rewards' biases. Any bias will do: the unit rewards sum to a constant,
-    whose bias is constant.
+    whose bias is constant. The gain is that of the advantages: relative values and the level cancel.
     """
+    if floats_in_planes(c.chain_old, c.chain_new):
+        found = average(c.mdp, (c.chain_old, c.chain_new), np.asarray(_irreducible(c)), c.shift, c.tv, c.reward)
+        if found is not None:
+            return found
     chains = _undiscounted(c)
     stationary, bias = _stationary(chains.old), unit_values(chains.new)
-    kemeny = sum(bias[..., k, k] for k in range(c.mdp.S))
-    source = forward(c.mdp.P, stationary[..., None] * c.shift)
-    return chains.new.flow(source), kemeny * dot(stationary, c.tv)
+    moved = chains.new.flow(forward(c.mdp.P, stationary[..., None] * c.shift))
+    h = chains.old.relative_values(c.reward)[0]
+    gain = dot(c.shift, backup(c.mdp.P, c.mdp.R, 1.0, h))
+    kemeny = cast(Array, sum(bias[..., k, k] for k in range(c.mdp.S)))
+    return Average(moved, kemeny, dot(stationary, c.tv), gain)
 
 
 @lemma(
@@ -157,8 +164,8 @@ def _stationary_shift(c: Comparison) -> tuple[Array, Array]:
 )
 def kemeny_zhang_ross(c: Comparison) -> Sides:
     """Average reward: stationary laws of two irreducible chains; tr Z' - 1 is Kemeny's constant without the mean return."""
-    moved, bound = _stationary_shift(c)
-    return total(np.abs(moved)) / 2, bound
+    found = _average(c)
+    return total(np.abs(found.moved)) / 2, found.kemeny * found.tv_mean
 
 
 @lemma(
@@ -169,7 +176,5 @@ def kemeny_zhang_ross(c: Comparison) -> Sides:
 )
 def kemeny_gap(c: Comparison) -> Sides:
     """The gap of the average reward from its surrogate; g and eps_g are of the average-reward advantages."""
-    moved, bound = _stationary_shift(c)
-    h = _undiscounted(c).old.relative_values(c.reward)[0]
-    gain = dot(c.shift, backup(c.mdp.P, c.mdp.R, 1.0, h))  # of the advantages: h and the level cancel
-    return np.abs(dot(moved, gain)), 2 * largest(np.abs(gain)) * bound
+    found = _average(c)
+    return np.abs(dot(found.moved, found.gain)), 2 * largest(np.abs(found.gain)) * (found.kemeny * found.tv_mean)

@@ -76,7 +76,7 @@ HELPERS = (
     bounds.occupancy._irreducible,
     bounds.occupancy._undiscounted,
     bounds.occupancy._stationary,
-    bounds.occupancy._stationary_shift,
+    bounds.occupancy._average,
     bounds.occupancy._moved,
     bounds.mixture._mixed_scale,
     bounds.guarantees.return_scale,
