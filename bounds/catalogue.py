@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from bounds.comparison import Comparison
 from bounds.tables import largest
 from bounds.usage import usage as usage_of
+from bounds.usage import usage_of_difference
 from mdps.mdp import Array
 from mdps.numbers import Numbers
 
@@ -91,14 +92,14 @@ class Claim:
     def _sides(self, c: Comparison, applies: Mask) -> tuple[Array, Array]:
         if self._idle(applies):
             return np.zeros(c.batch), np.zeros(c.batch)
-        return self._checked(*self._stated(c), c.batch, applies)
+        return self._checked(*self._stated(c, self._parts(c)), c.batch, applies)
 
     def _idle(self, applies: Mask) -> bool:
         """Whether the claim applies nowhere, and its statement is not to be asked."""
         return self.premise is not None and bool((~applies).all())
 
-    def _stated(self, c: Comparison) -> tuple[Array, Array]:
-        """Both sides [*B, ...] as the statement has them, of one shape."""
+    def _parts(self, c: Comparison) -> tuple[Array, ...]:
+        """What the statement returns, as many arrays as its kind has."""
         value = self.statement(c)
         parts = value if isinstance(value, tuple) else (value,)
         if not all(isinstance(part, _ARRAYS) for part in parts):
@@ -109,6 +110,10 @@ class Claim:
             raise ValueError(
                 f"claim {self.id!r} is of kind {self.kind} and has to return {expected} array(s); it returned {len(parts)}"
             )
+        return parts
+
+    def _stated(self, c: Comparison, parts: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Both sides [*B, ...] of what the statement returned, of one shape."""
         if self.kind == "bound":
             lhs, rhs = c.gap_least, parts[0]
         elif self.kind == "lemma":
@@ -164,7 +169,10 @@ class Claim:
         applies = self.applies(c)
         if self._idle(applies):
             return np.zeros(c.batch), np.asarray(applies)
-        sides = self._stated(c)
+        parts = self._parts(c)
+        if self.kind == "identity" and (used := usage_of_difference(parts, ROUNDING, applies)) is not None:
+            return used, np.asarray(applies)
+        sides = self._stated(c, parts)
         used = usage_of(*sides, applies)
         if used is None:  # other numbers than floats, or no sides
             lhs, rhs = self._checked(*sides, c.batch, applies)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bounds.usage import usage
+from bounds.usage import usage, usage_of_difference
 from mdps.planes import unfolded
 
 RNG = np.random.default_rng(0)
@@ -58,3 +58,27 @@ def test_other_numbers_are_refused():
     ones = np.ones(3)
     assert usage(ones, ones.astype(int), ones > 0) is None
     assert usage(ones.astype(object), ones, ones > 0) is None
+
+
+@pytest.mark.parametrize(
+    "shapes", [((32,),) * 3, ((32, 4), (32, 4), (32, 1)), ((32, 2, 3), (1,), (32, 1, 3)), ((2, 5, 4), (), ())]
+)
+def test_of_a_difference(shapes):
+    lhs, rhs, scale = (np.asarray(RNG.random(shape)) for shape in shapes)
+    batch = (2, 5) if lhs.ndim == 3 and lhs.shape[0] == 2 else (32,)
+    applies = RNG.random(batch) < 0.7
+    wide = np.broadcast_shapes(*shapes)
+    sides = np.broadcast_to(np.abs(lhs - rhs), wide), np.broadcast_to(0.3 * scale, wide)
+    np.testing.assert_array_equal(usage_of_difference((lhs, rhs, scale), 0.3, applies), expected(*sides, applies))
+
+
+def test_no_difference():
+    fine, applies = RNG.random((3, 32, 4)), np.ones(32, dtype=bool)
+    assert usage_of_difference(tuple(fine), 1.0, applies) is not None
+    for k, wrong in ((0, np.nan), (1, np.nan), (2, -1.0)):
+        parts = fine.copy()
+        parts[k, 3, 2] = wrong
+        assert usage_of_difference(tuple(parts), 1.0, applies) is None
+    assert usage_of_difference((fine[0], fine[1, :, :3], fine[2]), 1.0, applies) is None
+    assert usage_of_difference((fine[0, 0], fine[1, 0], fine[2, 0]), 1.0, applies) is None
+    assert usage_of_difference((fine[0], fine[1], 1.0), 1.0, applies) is None
