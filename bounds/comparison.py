@@ -92,12 +92,19 @@ class Comparison:
     @cached_property
     def kl(self) -> Array:
         """KL(old || new) at each state [*B,S]; may be inf."""
-        return divergences.kl(self.old.pi, self.new.pi)
+        return divergences.kl(self.old.pi, self.new.pi, self._logs)
 
     @cached_property
     def kl_reverse(self) -> Array:
         """KL(new || old) at each state [*B,S]; may be inf."""
-        return divergences.kl(self.new.pi, self.old.pi)
+        return divergences.kl(self.new.pi, self.old.pi, None if self._logs is None else self._logs[::-1])
+
+    @cached_property
+    def _logs(self) -> tuple[Array, Array] | None:
+        """Logarithms of both policies, of floats in planes: both divergences want them."""
+        if not tables.floats_in_planes(self.old.pi, self.new.pi):
+            return None
+        return divergences.logarithms(self.old.pi, self.new.pi)
 
     @cached_property
     def tv_max(self) -> Array:

@@ -13,7 +13,7 @@ from bounds.divergences import mean, times
 from bounds.guarantees import _covered, _largest_Q, _limit, _q_scale, importance, return_scale
 from bounds.optimum import optimal_values
 from bounds.steps import step
-from bounds.tables import dot, first_largest, largest, normalised, one_hot, total, weighted
+from bounds.tables import divided, dot, first_largest, largest, normalised, one_hot, total, weighted
 from bounds.trpo_paper import coefficient
 from mdps.mdp import Array
 
@@ -296,6 +296,6 @@ def vine_unbiased(c: Comparison) -> tuple[Array, Array, Array]:
     w, Q = c.new.pi, c.old.Q
     weighed, first, second = w * Q, *np.triu_indices(c.mdp.A, 1)
     value, pair = weighed[..., first] + weighed[..., second], w[..., first] + w[..., second]
-    unequal = np.divide(value, pair, out=np.zeros_like(value), where=pair > 0)
+    unequal = divided(value, pair, pair > 0)
     estimate = (total(Q) + 2 * total(unequal)) / c.mdp.A**2  # twice the same action says its own Q
     return estimate, c.Q_new, _q_scale(c)

@@ -32,19 +32,34 @@ def tv(p: ArrayLike, q: ArrayLike) -> Array:
     return tables.total(np.abs(shift(p, q))) / 2
 
 
-def kl(p: ArrayLike, q: ArrayLike) -> Array:
+def kl(p: ArrayLike, q: ArrayLike, logs: tuple[Array, Array] | None = None) -> Array:
     """Kullback-Leibler divergence KL(p || q) = sum p log(p/q) along the last axis, [*B,A] -> [*B]; may be inf.
 
     With x = q/p - 1 it is sum p (x - log(1+x)), plus the mass of q where p = 0: every term is nonnegative, so
     nothing cancels when p and q are close, where the textbook sum has lost all digits at ``|p-q| = 1e-8``.
+    ``logs`` are those of p and q, where they are known already.
     """
     if isinstance(p, Numbers) or isinstance(q, Numbers):
         return _kl(p, q)
+    log_p, log_q = logarithms(p, q) if logs is None else logs
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is worked out of a zero is not used
-        log_p, log_q = np.log(p), np.log(q)  # numpy's logarithm takes many numbers at once
         if isinstance(p, np.ndarray) and isinstance(q, np.ndarray) and tables.in_planes(p, q):
             return _planar_kl(p, q, log_p, log_q)
         return _kl_of_logs(p, q, log_p, log_q)
+
+
+def both_ways(p: Array, q: Array) -> Array:
+    """``KL(p || q) + KL(q || p)`` [*B] for distributions [*B,A]: the logarithms are taken once."""
+    if isinstance(p, Numbers) or isinstance(q, Numbers):
+        return kl(p, q) + kl(q, p)
+    log_p, log_q = logarithms(p, q)
+    return kl(p, q, (log_p, log_q)) + kl(q, p, (log_q, log_p))
+
+
+def logarithms(p: ArrayLike, q: ArrayLike) -> tuple[Array, Array]:
+    """Logarithms of floats, -inf of 0; numpy's own takes many numbers at once."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(p), np.log(q)
 
 
 def _planar_kl(*given: Array) -> Array:

@@ -12,7 +12,7 @@ from bounds.comparison import Comparison, once
 from bounds.divergences import times
 from bounds.optimum import natural_values, optimal_values
 from bounds.steps import gain, visits
-from bounds.tables import dot, joined, largest, normalised, span, stacked, total, weighted
+from bounds.tables import divided, dot, joined, largest, normalised, span, stacked, total, weighted
 from bounds.tables import step as next_law
 from bounds.trpo_paper import coefficient
 from mdps.mdp import Array
@@ -41,9 +41,9 @@ def _width(c: Comparison) -> Array:
 def _parameter_step(c: Comparison) -> Array:
     """The least softmax parameter step that leads from old to new, [*B,S,A]; zero where a probability is."""
     inside = (c.old.pi > 0) & (c.new.pi > 0)
-    ratio = np.divide(c.shift, c.old.pi, out=np.zeros_like(c.shift), where=inside)
+    change = divided(c.shift, c.old.pi, inside)
     plain = np.log(np.where(inside, c.new.pi, 1.0)) - np.log(np.where(inside, c.old.pi, 1.0))
-    log_ratio = np.where(np.abs(ratio) < 0.5, np.log1p(np.clip(ratio, -0.5, 0.5)), plain)
+    log_ratio = np.where(np.abs(change) < 0.5, np.log1p(np.clip(change, -0.5, 0.5)), plain)
     return log_ratio - total(log_ratio)[..., None] / c.mdp.A
 
 
@@ -133,11 +133,11 @@ def npg_rate(c: Comparison) -> Sides:
     """After T = 1, 2 and 4 steps with beta = (1-gamma)^2 log|A| (the paper's) and beta = 1, at every state."""
     unit = np.where(_width(c) > 0, _width(c), 1.0)  # in units of which the rewards lie in an interval of length 1
     best, actions = optimal_values(c), c.mdp.A * np.ones_like(c.gamma)
+    betas = (1 - c.gamma) ** 2 * np.log(np.maximum(actions, 2)), np.ones_like(c.gamma)
     regret, rate = [], []
-    for beta in ((1 - c.gamma) ** 2 * np.log(np.maximum(actions, 2)), np.ones_like(c.gamma)):
-        V = natural_values(c.mdp, beta * c.horizon / unit)
+    for beta, V in zip(betas, natural_values(c.mdp, *(beta * c.horizon / unit for beta in betas)), strict=True):
         for t in (1, 2, 4):
-            regret.append(largest(np.maximum(best - V[t], 0.0)) / unit)
+            regret.append(largest(np.maximum(best - V[t - 1], 0.0)) / unit)
             rate.append(np.log(actions) / (beta * t) + c.horizon**2 / t)
     return stacked(*regret), stacked(*rate)
 
@@ -193,7 +193,7 @@ def _largest_Q(c: Comparison) -> Array:
 @once
 def importance(c: Comparison) -> Array:
     """``new / old`` [*B,S,A], the weight of a sampled action; 0 where old never goes."""
-    return np.divide(c.new.pi, c.old.pi, out=np.zeros_like(c.shift), where=c.old.pi > 0)
+    return divided(c.new.pi, c.old.pi, c.old.pi > 0)
 
 
 @lemma(

@@ -13,7 +13,7 @@ from bounds.catalogue import ROUNDING, identity
 from bounds.comparison import Comparison
 from bounds.series import exponential, line
 from bounds.steps import step
-from bounds.tables import dot, joined, largest, normalised, solved, stacked, total, weighted
+from bounds.tables import divided, dot, joined, largest, normalised, solved, stacked, total, weighted
 from bounds.tables import step as next_law
 from mdps.elimination import backup
 from mdps.mdp import Array
@@ -118,9 +118,9 @@ def a_to_q(c: Comparison) -> tuple[Array, Array, Array]:
 def is_identity(c: Comparison) -> tuple[Array, Array, Array]:
     """Sampling from q = old: what new does where old never goes is missed, and exactly that. Each state."""
     q, A = c.old.pi, c.old.A
-    ratio = np.divide(c.new.pi, q, out=np.zeros_like(c.shift), where=q > 0)
+    weight = divided(c.new.pi, q, q > 0)
     missed = total(np.where(q > 0, 0.0, c.new.pi * A))
-    return dot(q, ratio * A), weighted(c.new.pi, A) - missed, c.eps_A[..., None]
+    return dot(q, weight * A), weighted(c.new.pi, A) - missed, c.eps_A[..., None]
 
 
 @identity(
@@ -168,7 +168,7 @@ def soft_step_identity(c: Comparison) -> tuple[Array, Array, Array]:
     soft = c.old.pi * np.exp(c.old.A / tau[..., None, None])
     soft = normalised(soft)
     taken = step(c, soft)
-    both = tau[..., None] * (divergences.kl(c.old.pi, soft) + divergences.kl(soft, c.old.pi))
+    both = tau[..., None] * divergences.both_ways(c.old.pi, soft)
     slack = (1 - c.gamma)[..., None]
     lhs = joined(taken.gain, taken.improvement[..., None] * slack)
     rhs = joined(both, dot(taken.rho, both)[..., None] * slack)

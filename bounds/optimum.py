@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from bounds.comparison import Comparison, once
-from bounds.tables import centred, normalised
+from bounds.tables import centred, normalised, stacked
 from mdps import repeated
 from mdps.evaluate import values_and_advantages
 from mdps.mdp import MDP, Array, uniform_policy
@@ -24,15 +26,18 @@ def optimal_values(c: Comparison) -> Array:
     return repeated.optimal_values(c.mdp, c.old.A)
 
 
-def natural_values(mdp: MDP, step: Array) -> list[Array]:
-    """``V_T`` [*B,S] for T = 0, ..., 4 steps ``theta += step A`` of the softmax parameters from theta = 0, for step [*B]."""
-    if not isinstance(step, Numbers):
-        return list(np.moveaxis(repeated.natural_values(mdp, step), -2, 0))
+def natural_values(mdp: MDP, *steps: Array) -> list[list[Array]]:
+    """``V_T`` [*B,S] for T = 1, 2, 3 and 4 updates ``theta += step A`` of softmax parameters from 0, for each step [*B]."""
+    if not any(isinstance(step, Numbers) for step in steps):
+        found = repeated.natural_values(mdp, stacked(*steps))
+        return [[found[..., k, t, :] for t in range(repeated.STEPS)] for k in range(len(steps))]
+    start = values_and_advantages(mdp, uniform_policy(mdp))[1]
+    return [list(_followed(mdp, start, step[..., None, None])) for step in steps]
+
+
+def _followed(mdp: MDP, A: Array, step: Array) -> Iterator[Array]:
     theta = np.zeros_like(mdp.R)
-    V, A = values_and_advantages(mdp, uniform_policy(mdp))
-    found = [V]
     for _ in range(repeated.STEPS):
-        theta = theta + step[..., None, None] * A
+        theta = theta + step * A
         V, A = values_and_advantages(mdp, normalised(np.exp(centred(theta))))
-        found.append(V)
-    return found
+        yield V

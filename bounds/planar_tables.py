@@ -43,6 +43,11 @@ def shift(old: Array, new: Array) -> Array:
     return _kept(_shift, old, new)
 
 
+def gain(old: Array, pi: Array, A: Array) -> Array:
+    """See :func:`bounds.steps.gain`: a shift that is not kept, and what it gains."""
+    return _reduced(_gain, old, pi, A)
+
+
 def spread(rows: Array) -> Array:
     """See :func:`bounds.tables.spread`."""
     return _compared(_spread, rows)
@@ -51,6 +56,29 @@ def spread(rows: Array) -> Array:
 def overlap(rows: Array) -> Array:
     """See :func:`bounds.tables.overlap`."""
     return _compared(_overlap, rows)
+
+
+def chain(P: Array, pi: Array) -> Array:
+    """See :func:`bounds.tables.chain`; [N,S,A,S] and [N,S,A]."""
+    count, n, _ = pi.shape
+    out = np.empty((n * n, count))
+    _chain(_matrix(P), _matrix(pi), out)
+    return unfolded(out, (n, n))
+
+
+def step(law: Array, chain: Array) -> Array:
+    """See :func:`bounds.tables.step`; [N,S] and [N,S,S]."""
+    out = np.empty(law.shape[::-1])
+    _step(_matrix(law), _matrix(chain), out)
+    return unfolded(out, law.shape[1:])
+
+
+def solved(system: Array, right: Array) -> Array:
+    """See :func:`bounds.tables.solved`; [N,S,S] and [N,S,K]."""
+    count, n, columns = right.shape
+    out = np.empty((n * columns, count))
+    _solved(_matrix(system), _matrix(right), out)
+    return unfolded(out, (n, columns))
 
 
 def _matrix(table: Array) -> Array:
@@ -139,6 +167,19 @@ def _shift(old: Any, new: Any, size: Any, out: Any) -> None:
                 write(out, k, at, (read(new, k, at) - p) - p * total)
 
 
+@chunked(types.void(TABLE, TABLE, TABLE, types.int64, _OUT))
+def _gain(old: Any, pi: Any, A: Any, size: Any, out: Any) -> None:
+    for s in range(out.shape[0]):
+        for at in range(0, out.shape[1], WIDTH):
+            change, gained = lanes(0.0), lanes(0.0)
+            for k in range(s * size, (s + 1) * size):
+                change += read(pi, k, at) - read(old, k, at)
+            for k in range(s * size, (s + 1) * size):
+                p = read(old, k, at)
+                gained += ((read(pi, k, at) - p) - p * change) * read(A, k, at)
+            write(out, s, at, gained)
+
+
 @inner(LANES(LANES))
 def _size(x: Any) -> Any:
     return positive(x, x, lanes(0.0) - x)
@@ -184,3 +225,57 @@ def _overlap(rows: Any, n: Any, out: Any) -> None:
                     total += _less(get(tile, (i * n + k,)), get(tile, (j * n + k,)))
                 least = _less(total, least)
         write(out, 0, at, least)
+
+
+@chunked(types.void(TABLE, TABLE, _OUT))
+def _chain(P: Any, pi: Any, out: Any) -> None:
+    n, actions = P.shape[0] // pi.shape[0], pi.shape[0] * pi.shape[0] // P.shape[0]
+    for at in range(0, out.shape[1], WIDTH):
+        for s in range(n):
+            for j in range(n):
+                total = lanes(0.0)
+                for k in range(s * actions, (s + 1) * actions):
+                    total += read(pi, k, at) * read(P, k * n + j, at)
+                write(out, s * n + j, at, total)
+
+
+@chunked(types.void(TABLE, TABLE, _OUT))
+def _step(law: Any, chain: Any, out: Any) -> None:
+    n = law.shape[0]
+    for at in range(0, out.shape[1], WIDTH):
+        for j in range(n):
+            total = lanes(0.0)
+            for s in range(n):
+                total += read(law, s, at) * read(chain, s * n + j, at)
+            write(out, j, at, total)
+
+
+@chunked(types.void(TABLE, TABLE, _OUT))
+def _solved(system: Any, right: Any, out: Any) -> None:
+    n = 0
+    while n * n < system.shape[0]:
+        n += 1
+    columns = right.shape[0] // n
+    m, x = room(WIDTH * n * n).reshape(n, n, WIDTH), room(WIDTH * n * columns).reshape(n, columns, WIDTH)
+    for at in range(0, out.shape[1], WIDTH):
+        for i in range(n):
+            for j in range(n):
+                put(m, (i, j), read(system, i * n + j, at))
+            for j in range(columns):
+                put(x, (i, j), read(right, i * columns + j, at))
+        for k in range(n):
+            pivot = get(m, (k, k))
+            for j in range(k + 1, n):
+                put(m, (k, j), get(m, (k, j)) / pivot)
+            for j in range(columns):
+                put(x, (k, j), get(x, (k, j)) / pivot)
+            for i in range(n):
+                if i != k:
+                    factor = get(m, (i, k))
+                    for j in range(k + 1, n):
+                        put(m, (i, j), get(m, (i, j)) - factor * get(m, (k, j)))
+                    for j in range(columns):
+                        put(x, (i, j), get(x, (i, j)) - factor * get(x, (k, j)))
+        for i in range(n):
+            for j in range(columns):
+                write(out, i * columns + j, at, get(x, (i, j)))

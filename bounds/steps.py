@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bounds import divergences, tables
+from bounds import divergences, planar_steps, planar_tables, tables
 from bounds.comparison import Comparison
 from mdps import planar_resolvent
 from mdps.evaluate import visits as visits_in
@@ -21,12 +21,18 @@ class Step(NamedTuple):
 
 def step(c: Comparison, pi: Array) -> Step:
     """Follow the policy pi [*B,S,A] from c's start."""
+    if tables.floats_in_planes(c.old.pi, pi):
+        found = planar_steps.step(c.old, pi)
+        if found is not None:
+            return Step(*found)
     gained, rho = gain(c, pi), visits(c, pi)
     return Step(gained, rho, tables.dot(rho, gained))
 
 
 def gain(c: Comparison, pi: Array) -> Array:
     """``E_{a~pi} A_old`` [*B,S] for a policy [*B,S,A], exact to its own size however close pi is to old."""
+    if tables.floats_in_planes(c.old.pi, pi, c.old.A):
+        return planar_tables.gain(c.old.pi, pi, c.old.A)
     return tables.dot(divergences.shift(c.old.pi, pi), c.old.A)
 
 

@@ -122,6 +122,8 @@ def solved(system: Array, right: Array) -> Array:
     """``system^-1 right`` for row diagonally dominant systems [*B,S,S] and right-hand sides [*B,S,K]: Gauss without exchanges."""
     if _other(system, right):
         return cast(Array, np.linalg.solve(system, right))
+    if floats_in_planes(system) and floats_in_planes(right):
+        return planar_tables.solved(system, right)
     rest, n = joined(system, right), system.shape[-1]
     for k in range(n):
         row = rest[..., k, k + 1 :] / rest[..., k, k, None]
@@ -129,6 +131,13 @@ def solved(system: Array, right: Array) -> Array:
             rest[..., others, k + 1 :] -= rest[..., others, k, None] * row[..., None, :]
         rest[..., k, k + 1 :] = row
     return rest[..., n:]
+
+
+def divided(x: Array, y: Array, where: Any) -> Array:
+    """``x / y`` where it is asked for, 0 elsewhere, all [*B,A]."""
+    if isinstance(where, np.ndarray) and not _other(x, y) and where.all():
+        return x / y  # a division under a mask takes one number at a time
+    return np.divide(x, y, out=np.zeros_like(x), where=where)
 
 
 def centred(x: Array) -> Array:
@@ -145,11 +154,15 @@ def span(x: Array, axes: int = 1) -> Array:
 
 def chain(P: Array, pi: Array) -> Array:
     """``sum_a pi(a|s) P(s'|s,a)``: the process that a policy makes of P [*B,S,A,S], [*B,S,S]."""
+    if floats_in_planes(pi) and floats_in_planes(P) and len(pi) == len(P):
+        return planar_tables.chain(P, pi)
     return np.einsum("...sa,...sat->...st", pi, P)
 
 
 def step(law: Array, chain: Array) -> Array:
     """``sum_s law(s) chain(s,s')``: where a law [*B,S] is after one step of a chain [*B,S,S]."""
+    if floats_in_planes(law) and floats_in_planes(chain) and len(law) == len(chain):
+        return planar_tables.step(law, chain)
     return np.einsum("...s,...st->...t", law, chain)
 
 

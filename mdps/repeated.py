@@ -17,7 +17,7 @@ from mdps.batches import rows
 from mdps.kernels import chunked, inner
 from mdps.lane_logs import exp
 from mdps.lane_masks import choose, largest, some
-from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, load, put, room, write
+from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, load, put, read, room, write
 from mdps.mdp import MDP, Array
 from mdps.planes import cut, planes, unfolded, widened
 
@@ -36,12 +36,13 @@ def optimal_values(mdp: MDP, A: Array) -> Array:
     return _each(_optimal, mdp, (mdp.S,), (A, (mdp.S, mdp.A)))
 
 
-def natural_values(mdp: MDP, step: Array) -> Array:
-    """``V`` [*B,5,S] of the softmax policies after T = 0, 1, 2, 3 and 4 steps ``theta += step A`` from theta = 0, step [*B].
+def natural_values(mdp: MDP, steps: Array) -> Array:
+    """``V`` [*B,K,4,S] of the softmax policies after T = 1, 2, 3 and 4 steps ``theta += step A`` from theta = 0, steps [*B,K].
 
     The natural gradient of a tabular softmax is A/(1-gamma) (Kakade 2001; Agarwal et al. 2021, Lemma 15).
     """
-    return _each(_natural, mdp, (STEPS + 1, mdp.S), (step, ()))
+    sizes = steps.shape[-1]
+    return _each(_natural, mdp, (sizes, STEPS, mdp.S), (steps, (sizes,)))
 
 
 STEPS = 4
@@ -221,13 +222,15 @@ def _optimal(P: Any, R: Any, gamma: Any, A: Any, best: Any) -> None:
 
 
 @chunked(types.void(*[TABLE] * 4, _OUT))
-def _natural(P: Any, R: Any, gamma: Any, step: Any, values: Any) -> None:
-    n, pairs = values.shape[0] // (STEPS + 1), R.shape[0]
+def _natural(P: Any, R: Any, gamma: Any, steps: Any, values: Any) -> None:
+    sizes, pairs = steps.shape[0], R.shape[0]
+    n = values.shape[0] // (sizes * STEPS)
     actions = pairs // n
-    block = room(WIDTH * (pairs * n + 4 * pairs + n * n + 6 * n + 3)).reshape(-1, WIDTH)
+    block = room(WIDTH * (pairs * n + 5 * pairs + n * n + 5 * n + 2)).reshape(-1, WIDTH)
     p, block = block[: pairs * n], block[pairs * n :]
     law, block = block[:pairs], block[pairs:]
     reward, block = block[:pairs], block[pairs:]
+    first, block = block[:pairs], block[pairs:]
     advantage, block = block[:pairs], block[pairs:]
     theta, block = block[:pairs], block[pairs:]
     m, block = block[: n * n].reshape(n, n, WIDTH), block[n * n :]
@@ -236,21 +239,26 @@ def _natural(P: Any, R: Any, gamma: Any, step: Any, values: Any) -> None:
     work, block = block[:n], block[n:]
     mean, block = block[:n], block[n:]
     v, block = block[:n], block[n:]
-    level, discount, size = block[:1], block[1:2], block[2:3]
+    level, discount = block[:1], block[1:2]
     reference = np.empty(WIDTH, np.int64)
     for at in range(0, P.shape[1], WIDTH):
         load(P, at, 0, pairs * n, p)
         load(R, at, 0, pairs, reward)
         load(gamma, at, 0, 1, discount)
-        load(step, at, 0, 1, size)
         gamma_ = get(discount, (0,))
-        theta[:] = 0.0
-        for t in range(STEPS + 1):
-            _softmax(theta, law, actions)
-            _values(p, law, reward, gamma_, m, inverse, time, work, mean, v, level, reference)
-            for s in range(n):
-                write(values, t * n + s, at, get(v, (s,)))
-            if t < STEPS:
-                _advantages(p, law, reward, gamma_, m, inverse, time, mean, v, level, advantage, reference)
-                for k in range(pairs):
-                    put(theta, (k,), get(theta, (k,)) + get(size, (0,)) * get(advantage, (k,)))
+        law[:] = 1.0 / actions
+        _values(p, law, reward, gamma_, m, inverse, time, work, mean, v, level, reference)
+        _advantages(p, law, reward, gamma_, m, inverse, time, mean, v, level, first, reference)
+        for k in range(sizes):
+            step = read(steps, k, at)
+            for i in range(pairs):
+                put(theta, (i,), step * get(first, (i,)))
+            for t in range(STEPS):
+                _softmax(theta, law, actions)
+                _values(p, law, reward, gamma_, m, inverse, time, work, mean, v, level, reference)
+                for s in range(n):
+                    write(values, (k * STEPS + t) * n + s, at, get(v, (s,)))
+                if t < STEPS - 1:
+                    _advantages(p, law, reward, gamma_, m, inverse, time, mean, v, level, advantage, reference)
+                    for i in range(pairs):
+                        put(theta, (i,), get(theta, (i,)) + step * get(advantage, (i,)))

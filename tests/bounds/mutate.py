@@ -29,7 +29,7 @@ EQUIVALENT = {
     ("vine-enumerated", "line 6"): "any q will do: it cancels",
     ("npg-rate", "line 9"): "a guard against 0/0",
     ("npg-rate", "line 10"): "a product with one",
-    ("npg-rate", "line 12: maximum"): "any beta will do",
+    ("npg-rate", "line 11: maximum"): "any beta will do",
     ("fisher-hessian", "line 12"): "a linear term has no second derivative",
     ("geppo", "line 12"): "a size of rounding",
     ("cpi-alpha-star", "line 9"): "a grid",

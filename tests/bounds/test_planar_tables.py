@@ -56,3 +56,31 @@ def test_decisions_are_no_floats():
     assert tables.in_planes(decisions)
     assert not tables.floats_in_planes(decisions)
     assert not tables.floats_in_planes(in_planes(RNG.random((16, 3))), decisions)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 9])
+def test_systems(n):
+    system, right = np.eye(n) - 0.9 * law((32, n, n)), RNG.standard_normal((32, n, 2))
+    found = tables.solved(in_planes(system), in_planes(right))
+    assert stored(found, 2)
+    np.testing.assert_array_equal(found, tables.solved(system, right))
+    np.testing.assert_allclose(found, np.linalg.solve(system, right), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("n", "actions"), [(1, 1), (5, 3), (4, 7), (9, 2)])
+def test_chains_and_their_steps(n, actions):
+    P, pi, start = law((32, n, actions, n)), law((32, n, actions)), law((32, n))
+    chain = tables.chain(in_planes(P), in_planes(pi))
+    after = tables.step(in_planes(start), chain)
+    assert stored(chain, 2)
+    assert stored(after, 1)
+    np.testing.assert_allclose(chain, (pi[..., None] * P).sum(-2), rtol=1e-14)
+    np.testing.assert_allclose(after, (start[:, None] @ np.asarray(chain))[:, 0], rtol=1e-14)
+    np.testing.assert_array_equal(chain, tables.chain(P, pi))
+    np.testing.assert_array_equal(after, tables.step(start, np.ascontiguousarray(chain)))
+
+
+def test_division_where_it_is_asked_for():
+    x, y = RNG.standard_normal((16, 3)), law((16, 3))
+    np.testing.assert_array_equal(tables.divided(x, y, y > 0), np.where(y > 0, x / np.where(y > 0, y, 1.0), 0.0))
+    np.testing.assert_array_equal(tables.divided(x, x, x != 0), np.ones_like(x))

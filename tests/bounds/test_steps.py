@@ -4,13 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from test_planar_movement import both, in_planes, pairs
 
 from bounds import compare
 from bounds.by_exact_numbers import exact_comparison
 from bounds.exact import Exact
 from bounds.optimum import optimal_values
 from bounds.pairs import PAIRINGS
-from bounds.steps import step
+from bounds.steps import gain, step
 from mdps import stack
 from mdps.families import dirichlet, fam_tv, garnet
 
@@ -31,6 +32,23 @@ def test_a_step_is_a_policy_held_against_old():
         V, _ = solved(mdp[i], old[i])
         A = mdp[i].R + 0.9 * mdp[i].P @ V - V[:, None]
         value, rho = solved(mdp[i], other[i])
+        np.testing.assert_allclose(taken.gain[i], (other[i] * A).sum(-1), atol=1e-13)
+        np.testing.assert_allclose(taken.rho[i], rho, rtol=1e-13)
+        np.testing.assert_allclose(taken.improvement[i], mdp[i].rho0 @ (value - V), atol=1e-12)
+
+
+def test_a_step_in_planes():
+    mdp, old, new = pairs(0.5)
+    other = np.random.default_rng(3).dirichlet(np.ones(3), (32, 5))
+    rows, planes = both(mdp, old, new)
+    taken = step(planes, in_planes(other))
+    np.testing.assert_array_equal(gain(planes, in_planes(other)), taken.gain)
+    for mine, theirs in zip(taken, step(rows, other), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for i in range(32):
+        V, _ = solved(mdp[i], old[i])
+        value, rho = solved(mdp[i], other[i])
+        A = mdp[i].R + 0.9 * mdp[i].P @ V - V[:, None]
         np.testing.assert_allclose(taken.gain[i], (other[i] * A).sum(-1), atol=1e-13)
         np.testing.assert_allclose(taken.rho[i], rho, rtol=1e-13)
         np.testing.assert_allclose(taken.improvement[i], mdp[i].rho0 @ (value - V), atol=1e-12)

@@ -18,12 +18,12 @@ def worth(mdp, pi):
 
 def natural_steps(mdp, step):
     theta, found = np.zeros((mdp.S, mdp.A)), []
-    for _ in range(repeated.STEPS + 1):
+    for _ in range(1 + repeated.STEPS):
         weights = np.exp(theta - theta.max(-1, keepdims=True))
         V, A = worth(mdp, weights / weights.sum(-1, keepdims=True))
         theta = theta + step * A
         found.append(V)
-    return found
+    return found[1:]
 
 
 PROCESSES = {
@@ -38,16 +38,18 @@ PROCESSES = {
 @pytest.mark.parametrize("name", PROCESSES)
 def test_natural_steps(name, size):
     mdp = PROCESSES[name]()
-    step = np.asarray(size * np.random.default_rng(5).random(mdp.batch))
-    found = repeated.natural_values(mdp, step)
+    steps = size * np.random.default_rng(5).random((*mdp.batch, 2))
+    found = repeated.natural_values(mdp, steps)
     for i in np.ndindex(mdp.batch):
-        np.testing.assert_allclose(found[i], natural_steps(mdp[i] if i else mdp, step[i]), rtol=1e-12, atol=1e-10)
+        for k in range(2):
+            truth = natural_steps(mdp[i] if i else mdp, steps[i][k])
+            np.testing.assert_allclose(found[i][k], truth, rtol=1e-12, atol=1e-10)
 
 
 def test_the_bits_do_not_depend_on_how_a_batch_is_stored_or_cut(monkeypatch):
     mdp = PROCESSES["garnet"]()
     rng = np.random.default_rng(6)
-    step, A = rng.random(mdp.batch), rng.standard_normal(mdp.R.shape)
+    step, A = rng.random((*mdp.batch, 3)), rng.standard_normal(mdp.R.shape)
     flat = [table.reshape(16, *table.shape[2:]) for table in (mdp.P, mdp.R, mdp.rho0, mdp.gamma, A, step)]
     P, R, rho0, gamma, advantages, steps = (
         unfolded(np.ascontiguousarray(table.reshape(16, -1).T), table.shape[1:]) for table in flat
@@ -55,7 +57,7 @@ def test_the_bits_do_not_depend_on_how_a_batch_is_stored_or_cut(monkeypatch):
     planar = trusted(P, R, rho0, gamma)
     natural, optimal = repeated.natural_values(planar, steps), repeated.optimal_values(planar, advantages)
     monkeypatch.setattr(repeated, "PART", 5)
-    np.testing.assert_array_equal(natural.reshape(2, 8, 5, 9), repeated.natural_values(mdp, step))
+    np.testing.assert_array_equal(natural.reshape(2, 8, 3, repeated.STEPS, 9), repeated.natural_values(mdp, step))
     np.testing.assert_array_equal(optimal.reshape(2, 8, 9), repeated.optimal_values(mdp, A))
 
 
