@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from bounds import rounded
+from bounds import rounded, rounded_shares
 from bounds.arranged import arrange, arrange_rows, in_planes
 from mdps.lanes import WIDTH
 from mdps.mdp import Array
@@ -283,7 +283,7 @@ def shared(x: Enclosure) -> tuple[Array, Array]:
     mid: Array
     rad: Array
     mid, rad = (np.empty((rows.shape[1], max(count, WIDTH))) for _ in range(2))
-    rounded.shares(n, *matrices, rows, mid, rad)
+    rounded_shares.shares(n, *matrices, rows, mid, rad)
     if in_planes(x.mid):
         core = x.shape[1:]
         mid, rad = (m[:, :count].reshape(*core, count).transpose(len(core), *range(len(core))) for m in (mid, rad))
@@ -298,11 +298,3 @@ def middle(low: Array, high: Array) -> tuple[Array, Array]:
     mid, rad = given.room(), given.room()
     rounded.middle(*given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)
-
-
-def confine(x: Enclosure, low: Array, high: Array) -> Enclosure:
-    """Numbers that are known to lie in [low, high] too."""
-    least, most = x.bounds()
-    mid, rad = middle(np.maximum(low, least), np.minimum(high, most))
-    wide = x.rad > 0.5 * (high - low)
-    return Enclosure(np.where(wide, mid, x.mid), np.where(wide, rad, x.rad))
