@@ -150,3 +150,56 @@ def arrange_rows(mid: Array, rad: Array, axes: Shape) -> tuple[list[Array], Rows
         cores.append(shape)
         matrices.append(padded(np.ascontiguousarray(turned).reshape(math.prod(shape), -1)))
     return matrices, _rows(tuple(cores), core), count, table
+
+
+def arrange_sums(tables: Sequence[Array], shape: Shape, axes: Shape) -> tuple[list[Array], Rows, int, Callable[[Array], Array]]:
+    """Arrange tables that broadcast to a shape, for a sum along some axes of what is formed of their entries.
+
+    Returns what :func:`arrange_rows` does. A table in planes is handed over as it lies in memory whatever the order of its axes.
+    """
+    depth = len(shape)
+    kept = tuple(a for a in range(depth) if a not in axes)
+    left = tuple(shape[a] for a in kept)
+    if 0 not in axes and any(in_planes(x) and x.ndim == depth and x.shape[0] == shape[0] for x in tables):
+        laid = [_laid(x, depth) for x in tables]
+        order = tuple(a - 1 for a in (*kept[1:], *axes))
+        rows = _turned_rows(tuple((own, turn) for _, own, turn in laid), shape[1:], order)
+
+        def table(matrix: Array) -> Array:
+            return matrix[:, : shape[0]].reshape(*left[1:], shape[0]).transpose(len(left) - 1, *range(len(left) - 1))
+
+        return [matrix for matrix, _, _ in laid], rows, shape[0], table
+    count, matrices, n = math.prod(left), [], math.prod(shape[a] for a in axes)
+    for x in tables:
+        if x.size and not any(x.strides):
+            matrices.append(x[(slice(0, 1),) * x.ndim].reshape(1, 1))
+        else:
+            turned = np.ascontiguousarray(np.broadcast_to(x, shape).transpose(*axes, *kept))
+            matrices.append(padded(turned.reshape(n, count)))
+    rows = _rows(tuple((1,) if len(matrix) == 1 else (n,) for matrix in matrices), (n,))
+    return matrices, rows, count, lambda matrix: matrix[:, :count].reshape(left)
+
+
+def _laid(x: Array, depth: int) -> tuple[Array, Shape, Shape]:
+    """A table as a matrix [K, N] or [K, 1], its own core axes and the order they have in memory."""
+    if x.ndim < depth:
+        x = x.reshape((1,) * (depth - x.ndim) + x.shape)
+    if 0 in x.strides:
+        x = x[tuple(slice(None) if stride else slice(0, 1) for stride in x.strides)]
+    own = x.shape[1:]
+    turn = tuple(sorted(range(len(own)), key=lambda a: -abs(x.strides[a + 1])))
+    turned = x.transpose(*(a + 1 for a in turn), 0)
+    return padded(np.ascontiguousarray(turned).reshape(-1, x.shape[0])), own, turn
+
+
+@lru_cache(maxsize=4096)
+def _turned_rows(tables: tuple[tuple[Shape, Shape], ...], core: Shape, order: Shape) -> Rows:
+    """For each table the row of its matrix that an entry reads, the core axes of the entries in another order."""
+    each = []
+    for own, turn in tables:
+        index = np.arange(math.prod(own)).reshape([own[a] for a in turn])
+        back = index.transpose([turn.index(a) for a in range(len(turn))])
+        each.append(np.broadcast_to(back, core).transpose(order).reshape(-1))
+    rows = np.ascontiguousarray(np.stack(each), dtype=np.int64)
+    rows.flags.writeable = False
+    return rows

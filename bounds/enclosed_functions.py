@@ -10,7 +10,8 @@ import numpy as np
 
 from bounds import rounded, rounding
 from bounds.arranged import arrange, in_planes
-from bounds.enclosed_laws import Advantages, Distributions, Weighted
+from bounds.enclosed_laws import Advantages, Distributions
+from bounds.enclosed_products import Product, contracted
 from bounds.enclosure import Axis, Enclosure, Top, Total, binary, decided, middle, pair, reduced, shared, unary
 from bounds.maybe import Maybe
 from mdps.mdp import Array
@@ -43,11 +44,7 @@ _multiplied, _divided, _subtracted, _larger = (
 
 
 def _multiply(x: Any, y: Any) -> Enclosure:
-    product = _multiplied(x, y)
-    weights, values = (x, y) if isinstance(x, Distributions) else (y, x)
-    if isinstance(weights, Distributions) and isinstance(values, Enclosure) and weights.shape[-1] == product.shape[-1]:
-        return Weighted(product.mid, product.rad, values)
-    return product
+    return Product(x, y) if isinstance(x, Enclosure) and isinstance(y, Enclosure) else _multiplied(x, y)
 
 
 def _divide(x: Any, y: Any) -> Enclosure:
@@ -94,10 +91,12 @@ def _power(base: Any, exponent: Any) -> Enclosure:
 def _matmul(x: Any, y: Any) -> Enclosure:
     if np.ndim(x) < 2 or np.ndim(y) < 2:
         raise TypeError("a matrix product of enclosures needs two axes on either side; write (x * y).sum(-1)")
-    return _multilinear(np.matmul, np.shape(x)[-1], x, y)
+    return cast(Enclosure, contracted("...ij,...jk->...ik", x, y))
 
 
 def _einsum(subscripts: str, *operands: Any) -> Enclosure:
+    if len(operands) == 2 and (found := contracted(subscripts, *operands)) is not None:
+        return found
     inputs, output = subscripts.split("->")
     sizes = {
         label: size
