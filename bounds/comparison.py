@@ -207,7 +207,9 @@ class Comparison:
 
     @property
     def surrogate_error(self) -> Array:
-        """Estimate of the rounding error of ``surrogate_gain`` [*B]."""
+        """Estimate of the rounding error of ``surrogate_gain`` [*B]; none of numbers that know their own."""
+        if isinstance(self.old.rho, Numbers):
+            return np.zeros(self.batch)
         return self._unit * tables.dot(self.old.rho, self._gain_size)
 
     @cached_property

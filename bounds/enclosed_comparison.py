@@ -231,7 +231,9 @@ def _kl(p: Any, q: Any) -> Enclosure:
     off = (_radii(np.broadcast_to(x.rad, shape), batch, len(core)) for x in (first, second))
     ra, rb = off
     m, r = empty(batch, core[:-1]), empty(batch, core[:-1])
-    divergences.kl(a, ra, b, rb, np.log(a), np.log(b), shape[-1], raw, m, r)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(a), np.log(b)
+    divergences.kl(a, ra, b, rb, *logs, shape[-1], raw, m, r)
     mid, rad = (table(x, batch, core[:-1]) for x in (m, r))
     if isinstance(q, Visits) and q.other is p:
         mid, rad = np.where(q.where, 0.0, mid), np.where(q.where, 0.0, rad)
@@ -239,7 +241,8 @@ def _kl(p: Any, q: Any) -> Enclosure:
 
 
 def _sqrt_horizon_(gamma: Any) -> Enclosure:
-    value = sqrt_horizon(_exact(gamma, "gamma"))
+    with np.errstate(all="ignore"):
+        value = sqrt_horizon(_exact(gamma, "gamma"))
     return Enclosure(value, 256 * rounding.U * value)
 
 

@@ -33,7 +33,9 @@ def _unary(operation: int) -> Callable[[Any], Enclosure]:
 
 def _library(operation: int, function: Any) -> Callable[[Any], Enclosure]:
     def answer(x: Any) -> Enclosure:
-        return Enclosure(*unary(operation, x, function(x.mid)))
+        with np.errstate(all="ignore"):  # what overflows or is nan is known to be unknown
+            value = function(x.mid)
+        return Enclosure(*unary(operation, x, value))
 
     return answer
 
@@ -44,7 +46,13 @@ _multiplied, _divided, _subtracted, _larger = (
 
 
 def _multiply(x: Any, y: Any) -> Enclosure:
-    return Product(x, y) if isinstance(x, Enclosure) and isinstance(y, Enclosure) else _multiplied(x, y)
+    if isinstance(x, Enclosure) and isinstance(y, Enclosure) and (x.ndim > 1 or y.ndim > 1 or _probable(x) or _probable(y)):
+        return Product(x, y)
+    return _multiplied(x, y)
+
+
+def _probable(x: Enclosure) -> bool:
+    return isinstance(x, Distributions)
 
 
 def _divide(x: Any, y: Any) -> Enclosure:
@@ -82,7 +90,9 @@ def _power(base: Any, exponent: Any) -> Enclosure:
         raise TypeError("an enclosure can only be raised to an exact power")
     if np.ndim(exponent) == 0 and exponent == 2:
         return Enclosure(*unary(rounded.SQUARE, base))
-    given = arrange((*pair(base), exponent, np.power(base.mid, exponent)))
+    with np.errstate(all="ignore"):  # what overflows or is nan is known to be unknown
+        value = np.power(base.mid, exponent)
+    given = arrange((*pair(base), exponent, value))
     mid, rad = given.room(), given.room()
     rounded.power(*given.matrices, given.rows, mid, rad)
     return Enclosure(given.table(mid), given.table(rad))
@@ -107,6 +117,7 @@ def _einsum(subscripts: str, *operands: Any) -> Enclosure:
     return _multilinear(lambda *tables: np.einsum(subscripts, *tables), terms, *operands)
 
 
+@np.errstate(all="ignore")  # what overflows or is nan is known to be unknown
 def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> Enclosure:
     """A sum of products, linear in each operand: it moves by at most what it gains when every factor is as large as it can be.
 
@@ -124,6 +135,7 @@ def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> 
     return Enclosure(np.where(known, mid, 0.0), np.where(known, rad, np.inf))
 
 
+@np.errstate(all="ignore")  # what overflows or is nan is known to be unknown
 def _solved(system: Any, right: Any) -> Enclosure:
     """``system^-1 right`` for [*B,n,n] and [*B,n,k], by an inverse C in floats and the residual of its answer x.
 
@@ -217,7 +229,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "multiply": _multiply,
     "divide": _divide,
     "maximum": _maximum,
-    "minimum": lambda x, y: -np.maximum(-x, -y),
+    "minimum": _binary(rounded.MINIMUM),
     "negative": lambda x: Advantages(-x.mid, x.rad, x.process) if isinstance(x, Advantages) else Enclosure(-x.mid, x.rad),
     "positive": lambda x: x,
     "absolute": _unary(rounded.ABSOLUTE),

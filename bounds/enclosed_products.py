@@ -15,7 +15,6 @@ from bounds import rounded, rounded_products
 from bounds.arranged import arrange_sums
 from bounds.enclosed_laws import Distributions
 from bounds.enclosure import Axis, Enclosure, binary, pair
-from mdps.lanes import WIDTH
 
 
 class Product(Enclosure):
@@ -24,7 +23,7 @@ class Product(Enclosure):
     __slots__ = ("factors", "kind", "wide")
 
     def __init__(self, x: Enclosure, y: Enclosure) -> None:
-        self.factors, self.wide = (x, y), np.broadcast_shapes(x.shape, y.shape)
+        self.factors, self.wide = (x, y), x.shape if x.shape == y.shape else np.broadcast_shapes(x.shape, y.shape)
         self.kind = next(
             (k for k, p in enumerate((x, y), rounded_products.FIRST) if _weighs(p, self.wide)), rounded_products.PLAIN
         )
@@ -61,10 +60,10 @@ class Product(Enclosure):
             return super().sum(axis, keepdims)
         kind = self.kind if axes == (self.ndim - 1,) else rounded_products.PLAIN
         given = [np.asarray(x, dtype=float) for factor in self.factors for x in pair(factor)]
-        matrices, rows, count, table = arrange_sums(given, self.wide, axes)
-        mid, rad = (np.empty((rows.shape[1] // math.prod(self.wide[a] for a in axes), max(count, WIDTH))) for _ in range(2))
-        rounded_products.dot(kind, *matrices, rows, mid, rad)
-        return Enclosure(table(mid), table(rad))
+        arranged = arrange_sums(given, self.wide, axes)
+        mid, rad = arranged.room(), arranged.room()
+        rounded_products.dot(kind, *arranged.matrices, arranged.rows, mid, rad)
+        return Enclosure(arranged.table(mid), arranged.table(rad))
 
 
 def _weighs(x: Enclosure, shape: tuple[int, ...]) -> bool:

@@ -36,16 +36,21 @@ def told(lhs: Any, rhs: Any, batch: tuple[int, ...]) -> Told:
     count = math.prod(batch)
     holds, violated = np.ones(count, np.bool_), np.zeros(count, np.bool_)
     least, most = np.zeros(count), np.zeros(count)
-    tables = (np.broadcast_to(x, np.shape(side)) for side in (lhs, rhs) for x in pair(side))
-    _told(*(_matrix(table, len(batch), count) for table in tables), holds, violated, least, most)
+    tables = [_matrix(x, np.shape(side), len(batch), count) for side in (lhs, rhs) for x in pair(side)]
+    _told(*tables, holds, violated, least, most)
     return Told(holds.reshape(batch), violated.reshape(batch), least.reshape(batch), most.reshape(batch))
 
 
-def _matrix(table: Array, axes: int, count: int) -> Array:
-    """A table as a matrix [K, N], a row for each number of an instance; one row where they are all the same."""
+def _matrix(table: Any, shape: tuple[int, ...], axes: int, count: int) -> Array:
+    """A table of that shape as a matrix [K, N], a row for each number of an instance; one row where they are all the same."""
+    table = np.asarray(table, dtype=float)
+    if table.shape != shape:
+        table = np.broadcast_to(table, shape)
+    if axes == len(shape) == 1:
+        return np.ascontiguousarray(table)[None]
     if not any(table.strides[axes:]):
-        table = table.reshape(*table.shape[:axes], -1)[..., :1]
-    return np.ascontiguousarray(table.reshape(count, -1).T, dtype=float)
+        table = table.reshape(*shape[:axes], -1)[..., :1]
+    return np.ascontiguousarray(table.reshape(count, -1).T)
 
 
 _DECISIONS = types.boolean[::1]

@@ -20,7 +20,7 @@ from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM = range(5)
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
 """What :func:`combine` does."""
 
 LESS, LESS_EQUAL, EQUAL = range(3)
@@ -108,7 +108,10 @@ def _combined(operation: Any, a: Any, ra: Any, b: Any, rb: Any) -> Any:
         return product(a, ra, b, rb)
     if operation == DIVIDE:
         return quotient(a, ra, b, rb)
-    return functions.larger(a, ra, b, rb)
+    if operation == MAXIMUM:
+        return functions.larger(a, ra, b, rb)
+    m, r = functions.larger(-a, ra, -b, rb)
+    return -m, r
 
 
 @inner(types.float64(TABLE, _SIZE, _SIZE))
@@ -135,8 +138,11 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
                 mid, rad, odd = multiply(x, rx, y, ry)
             elif operation == DIVIDE:
                 mid, rad, odd = divide(x, rx, y, ry)
-            else:
+            elif operation == MAXIMUM:
                 mid, rad, odd = _larger(x, rx, y, ry)
+            else:
+                mid, rad, odd = _larger(-x, rx, -y, ry)
+                mid = -mid
             keep(mid, m, k, at)
             keep(rad, r, k, at)
             if some(odd):
