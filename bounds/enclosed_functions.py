@@ -12,6 +12,7 @@ from bounds import rounded, rounding
 from bounds.arranged import arrange, in_planes
 from bounds.enclosed_laws import Advantages, Distributions
 from bounds.enclosed_products import Product, contracted
+from bounds.enclosed_systems import solved
 from bounds.enclosure import Axis, Enclosure, Top, Total, binary, decided, middle, pair, reduced, shared, unary
 from bounds.maybe import Maybe
 from mdps.mdp import Array
@@ -133,24 +134,6 @@ def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> 
     rad = rad * rounding.GROW + terms * rounding.TINY * some
     known = (rad < np.inf) & np.isfinite(mid)
     return Enclosure(np.where(known, mid, 0.0), np.where(known, rad, np.inf))
-
-
-@np.errstate(all="ignore")  # what overflows or is nan is known to be unknown
-def _solved(system: Any, right: Any) -> Enclosure:
-    """``system^-1 right`` for [*B,n,n] and [*B,n,k], by an inverse C in floats and the residual of its answer x.
-
-    With ``E = I - C system`` and ``e = ||E||_inf < 1`` the error is ``(I - E)^-1 C residual``, so no entry of a column is off by
-    more than ``|C residual| + e/(1-e) max |C residual|`` (Rump 2010, sec. 10).
-    """
-    inverse = np.linalg.inv(pair(system)[0])
-    x = inverse @ pair(right)[0]
-    left = np.eye(x.shape[-2]) - Enclosure(inverse) @ system
-    off = (np.abs(left.mid) + left.rad).sum(-1).max(-1)[..., None, None] * rounding.GROW
-    step = Enclosure(inverse) @ (right - system @ Enclosure(x))
-    size = np.abs(step.mid) + step.rad
-    rad = np.where(off < 0.5, size + off / (1 - off) * size.max(-2, keepdims=True), np.inf) * rounding.GROW
-    known = (rad < np.inf) & np.isfinite(x)
-    return Enclosure(np.where(known, x, 0.0), np.where(known, rad, np.inf))
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
@@ -275,5 +258,5 @@ ARRAYWISE: dict[Any, Callable[..., Any]] = {
     np.moveaxis: _moveaxis,
     np.take_along_axis: _take_along_axis,
     np.einsum: _einsum,
-    np.linalg.solve: _solved,
+    np.linalg.solve: solved,
 }

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds import enclosed_divergences as divergences
-from bounds import rounding
 from bounds.enclosed_planes import empty, expanded, matrix, table
 from bounds.enclosure import Axis, Enclosure, is_last
 from mdps.mdp import MDP, Array
@@ -80,8 +79,7 @@ class Law(Distributions):
 
     def __init__(self, table: Array) -> None:
         table = np.asarray(table, dtype=float)
-        off = _off_one(table)[..., None]
-        super().__init__(table, np.where(off == 0.0, 0.0, table * (off * 1.01) + rounding.TINY * (table > 0)))
+        super().__init__(table, _off_normalised(table))
         self.table = table
 
     def _rows(self, change: Callable[[Array], Array]) -> Law:
@@ -90,12 +88,11 @@ class Law(Distributions):
         return law
 
 
-def _off_one(rows: Array) -> Array:
-    """How far the sum of each row of a table [..., n] may be from one."""
-    *shape, n = rows.shape
-    batch, core = tuple(shape[:1]), tuple(shape[1:])
+def _off_normalised(rows: Array) -> Array:
+    """How far the entries of a table [..., n] may be from those of the normalised rows."""
+    batch, core = tuple(rows.shape[:1]) if rows.ndim > 1 else (), tuple(rows.shape[1:]) if rows.ndim > 1 else rows.shape
     off = empty(batch, core)
-    divergences.off_one(expanded(matrix(rows, batch, len(core) + 1), len(off) * n), n, off)
+    divergences.off_normalised(expanded(matrix(rows, batch, len(core)), len(off)), rows.shape[-1], off)
     return table(off, batch, core)
 
 

@@ -45,7 +45,8 @@ _SIZE = types.int64
 
 
 @inner(_FOUR)
-def _add(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+def add(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Sum of two pairs, and where :func:`bounds.rounding.plus` has to say what it is."""
     s, error = two_sum(a, b)
     r = (ra + rb + abs(error)) * GROW
     odd = ~(r < np.inf) | ((ra <= a) & (rb <= b) & (r > s))
@@ -89,7 +90,8 @@ def divide(a: Any, ra: Any, b: Any, rb: Any) -> Any:
 
 
 @inner(_FOUR)
-def _larger(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+def larger(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Maximum of two pairs, and where :func:`bounds.rounded_functions.larger` has to say what it is."""
     low_a, high_a, low_b, high_b = below(a, ra), above(a, ra), below(b, rb), above(b, rb)
     first, second = low_a >= high_b, low_b >= high_a
     m, r = between(largest(low_a, low_b), largest(high_a, high_b))
@@ -131,17 +133,17 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
             x, rx = fetch(a, ka, at), fetch(ra, kra, at)
             y, ry = fetch(b, kb, at), fetch(rb, krb, at)
             if operation == ADD:
-                mid, rad, odd = _add(x, rx, y, ry)
+                mid, rad, odd = add(x, rx, y, ry)
             elif operation == SUBTRACT:
-                mid, rad, odd = _add(x, rx, -y, ry)
+                mid, rad, odd = add(x, rx, -y, ry)
             elif operation == MULTIPLY:
                 mid, rad, odd = multiply(x, rx, y, ry)
             elif operation == DIVIDE:
                 mid, rad, odd = divide(x, rx, y, ry)
             elif operation == MAXIMUM:
-                mid, rad, odd = _larger(x, rx, y, ry)
+                mid, rad, odd = larger(x, rx, y, ry)
             else:
-                mid, rad, odd = _larger(-x, rx, -y, ry)
+                mid, rad, odd = larger(-x, rx, -y, ry)
                 mid = -mid
             keep(mid, m, k, at)
             keep(rad, r, k, at)
@@ -340,7 +342,7 @@ def reduce(question: Any, a: Any, ra: Any, rows: Any, m: Any, r: Any) -> None:
                 mid, rad = _top(a, ra, rows, first, stop, at, 1.0)
                 if question == SPAN:
                     bottom, down = _top(a, ra, rows, first, stop, at, -1.0)
-                    mid, rad, odd = _add(mid, rad, bottom, down)
+                    mid, rad, odd = add(mid, rad, bottom, down)
                     odd |= rad > mid
                 else:
                     odd = ~(rad < np.inf) | ~(abs(mid) < np.inf)

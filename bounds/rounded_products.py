@@ -31,7 +31,7 @@ _ONE = types.float64
 
 
 @inner([types.UniTuple(_ONE, 2)(*[_ONE] * 4), types.UniTuple(LANES, 2)(*[LANES] * 4)])
-def _within(m: Any, r: Any, low: Any, high: Any) -> Any:
+def within(m: Any, r: Any, low: Any, high: Any) -> Any:
     """A number that is known to lie in [low, high] too, where those are finite and the pair is not much narrower."""
     wide = (r > WIDE * abs(m)) & (r > 0.5 * (high - low)) & (-np.inf < low) & (high < np.inf)
     middle, half = between(largest(low, below(m, r)), smallest(high, above(m, r)))
@@ -57,13 +57,18 @@ def _dot(a: Any, ra: Any, b: Any, rb: Any, rows: Any, first: Any, stop: Any, at:
     return s, r, odd | ~(r < np.inf) | ~(abs(s) < np.inf) | (positive & (r > s))
 
 
+@inner([types.UniTuple(_ONE, 2)(*[_ONE] * 4), types.UniTuple(LANES, 2)(*[LANES] * 4)])
+def extent(m: Any, r: Any, low: Any, high: Any) -> Any:
+    """The interval [low, high], widened to contain a pair."""
+    return smallest(low, below(m, r)), largest(high, above(m, r))
+
+
 @inner(types.UniTuple(LANES, 2)(TABLE, TABLE, _INDEX, _SIZE, _SIZE, _SIZE, _SIZE))
 def _extent(values: Any, radii: Any, rows: Any, place: Any, first: Any, stop: Any, at: Any) -> Any:
     """Between what the entries of a row lie."""
     low, high = lanes(np.inf), lanes(-np.inf)
     for k in range(first, stop):
-        x, r = fetch(values, rows[place, k], at), fetch(radii, rows[place + 1, k], at)
-        low, high = smallest(low, below(x, r)), largest(high, above(x, r))
+        low, high = extent(fetch(values, rows[place, k], at), fetch(radii, rows[place + 1, k], at), low, high)
     return low, high
 
 
@@ -77,9 +82,9 @@ def _once(kind: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, first: Any, st
         x, rx, y, ry = single(a, rows[0, k], i), single(ra, rows[1, k], i), single(b, rows[2, k], i), single(rb, rows[3, k], i)
         m[j], r[j] = product(x, rx, y, ry)
         value, off = (y, ry) if kind == FIRST else (x, rx)
-        low, high = min(low, below(value, off)), max(high, above(value, off))
+        low, high = extent(value, off, low, high)
     mid, rad = functions.total(m, r)
-    return _within(mid, rad, low, high) if kind != PLAIN else (mid, rad)
+    return within(mid, rad, low, high) if kind != PLAIN else (mid, rad)
 
 
 @chunked(types.void(_SIZE, *[TABLE] * 4, _INDEX, _OUT, _OUT))
@@ -98,7 +103,7 @@ def dot(kind: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any, r: Any) 
                     low, high = _extent(b, rb, rows, 2, first, stop, at)
                 else:
                     low, high = _extent(a, ra, rows, 0, first, stop, at)
-                mid, rad = _within(mid, rad, low, high)
+                mid, rad = within(mid, rad, low, high)
             keep(mid, m, k, at)
             keep(rad, r, k, at)
             if some(odd):
