@@ -39,9 +39,9 @@ class Arranged(NamedTuple):
     columns: int  # N
     shape: Shape  # of the result
 
-    def room(self, kind: Any = np.float64) -> Array:
-        """A matrix for a result."""
-        return np.empty((self.rows.shape[1], max(self.columns, WIDTH)), kind)
+    def room(self, kind: Any = np.float64) -> tuple[Array, Array]:
+        """Matrices for the two results of an operation."""
+        return _room(self.rows.shape[1], self.columns, kind)
 
     def table(self, matrix: Array) -> Array:
         """A result in the shape it has."""
@@ -58,13 +58,18 @@ class Summed(NamedTuple):
     columns: int  # N
     shape: Shape  # of the result
 
-    def room(self) -> Array:
-        """A matrix for a result."""
-        return np.empty((self.rows.shape[1] // self.terms, max(self.columns, WIDTH)))
+    def room(self) -> tuple[Array, Array]:
+        """Matrices for the mids and the radii of the results."""
+        return _room(self.rows.shape[1] // self.terms, self.columns, np.float64)
 
     def table(self, matrix: Array) -> Array:
         """A result in the shape it has."""
         return _table(matrix, self.core, self.columns, self.shape)
+
+
+def _room(rows: int, columns: int, kind: Any) -> tuple[Array, Array]:
+    shape = (rows, columns if columns > WIDTH else WIDTH)
+    return np.empty(shape, kind), np.empty(shape, kind)
 
 
 def _table(matrix: Array, core: Shape, columns: int, shape: Shape) -> Array:
@@ -82,7 +87,7 @@ def in_planes(table: Any) -> bool:
 
 def arrange(tables: Sequence[Any]) -> Arranged:
     """Arrange tables of floats that broadcast."""
-    arrays = [x if type(x) is np.ndarray and x.dtype == np.float64 else np.asarray(x, dtype=float) for x in tables]
+    arrays = [np.asarray(x, dtype=float) for x in tables]
     ways, rows, core, columns, shape = _entries(tuple([(x.shape, x.strides) for x in arrays]))
     return Arranged([way(x) for way, x in zip(ways, arrays, strict=True)], rows, core, columns, shape)
 
@@ -159,6 +164,8 @@ def _long(layout: Layout, shape: Shape, order: Shape, terms: int) -> Way:
         first = (slice(0, 1),) * len(own)
         return lambda x: x[first].reshape(1, 1)
     columns = size // max(terms, 1)
+    if terms == 1 and own == shape and len(own) == 1 and _contiguous(own, strides) and size >= WIDTH:
+        return lambda x: x[None]
     if own == shape and order == tuple(range(len(shape))) and _contiguous(own, strides) and columns >= WIDTH:
         return lambda x: x.reshape(terms, columns)
     return lambda x: padded(np.ascontiguousarray(np.broadcast_to(x, shape).transpose(order)).reshape(terms, columns))

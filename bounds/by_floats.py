@@ -21,7 +21,7 @@ from mdps.evaluate import evaluate_trusted
 from mdps.mdp import Array, trusted
 from mdps.planes import cut
 
-CHUNK = 8000
+CHUNK = 12_000
 """Instances that floats decide at a time, at most: fewer, and Python's calls cost more than the work."""
 
 NUMBERS, FEWEST = 1_000_000, 64

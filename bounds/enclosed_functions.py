@@ -94,7 +94,7 @@ def _power(base: Any, exponent: Any) -> Enclosure:
     with np.errstate(all="ignore"):  # what overflows or is nan is known to be unknown
         value = np.power(base.mid, exponent)
     given = arrange((*pair(base), exponent, value))
-    mid, rad = given.room(), given.room()
+    mid, rad = given.room()
     rounded.power(*given.matrices, given.rows, mid, rad)
     return Enclosure(given.table(mid), given.table(rad))
 

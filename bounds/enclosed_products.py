@@ -61,7 +61,7 @@ class Product(Enclosure):
         kind = self.kind if axes == (self.ndim - 1,) else rounded_products.PLAIN
         given = [np.asarray(x, dtype=float) for factor in self.factors for x in pair(factor)]
         arranged = arrange_sums(given, self.wide, axes)
-        mid, rad = arranged.room(), arranged.room()
+        mid, rad = arranged.room()
         rounded_products.dot(kind, *arranged.matrices, arranged.rows, mid, rad)
         return Enclosure(arranged.table(mid), arranged.table(rad))
 

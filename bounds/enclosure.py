@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bounds import rounded, rounded_shares
 from bounds.arranged import arrange, arrange_sums
+from bounds.tables import first_largest
 from mdps.lanes import WIDTH
 from mdps.mdp import Array
 from mdps.numbers import Numbers
@@ -155,7 +156,7 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
         ArithmeticError
             If the radii leave open which entry that is, and nobody keeps a list of such :func:`choices`.
         """
-        index = np.expand_dims(self.mid.argmax(axis), axis)
+        index = np.expand_dims(first_largest(self.mid) if axis in (-1, self.ndim - 1) else self.mid.argmax(axis), axis)
         low, high = self.bounds()
         top, least = np.take_along_axis(self.mid, index, axis), np.take_along_axis(low, index, axis)
         tied = (self.mid == top) & (self.rad == 0) & (np.take_along_axis(self.rad, index, axis) == 0)
@@ -229,8 +230,9 @@ def pair(x: Any) -> tuple[Any, Any]:
 
 def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
     """Two pairs to one, entry by entry: :data:`bounds.rounded.ADD` and what follows it."""
-    given = arrange((*pair(x), *pair(y)))
-    mid, rad = given.room(), given.room()
+    (a, ra), (b, rb) = pair(x), pair(y)
+    given = arrange((a, ra, b, rb))
+    mid, rad = given.room()
     rounded.combine(operation, *given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)
 
@@ -238,7 +240,7 @@ def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
 def unary(operation: int, x: Any, value: Any = 0.0) -> tuple[Array, Array]:
     """A function of a pair, entry by entry: :data:`bounds.rounded.ABSOLUTE` and what follows it."""
     given = arrange((*pair(x), value))
-    mid, rad = given.room(), given.room()
+    mid, rad = given.room()
     rounded.apply(operation, *given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)
 
@@ -246,7 +248,7 @@ def unary(operation: int, x: Any, value: Any = 0.0) -> tuple[Array, Array]:
 def decided(question: int, x: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether ``x < y``, or as :data:`bounds.rounded.LESS` and what follows it say, may be and must be."""
     given: Any = arrange((*pair(x), *pair(y)))
-    possibly, certainly = given.room(np.bool_), given.room(np.bool_)
+    possibly, certainly = given.room(np.bool_)
     rounded.compare(question, *given.matrices, given.rows, possibly, certainly)
     return given.table(possibly), given.table(certainly)
 
@@ -254,7 +256,7 @@ def decided(question: int, x: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[n
 def ends(mid: Array, rad: Array) -> tuple[Array, Array]:
     """Lower and upper ends of pairs, rounded outwards."""
     given = arrange((mid, rad))
-    low, high = given.room(), given.room()
+    low, high = given.room()
     rounded.ends(*given.matrices, given.rows, low, high)
     return given.table(low), given.table(high)
 
@@ -266,7 +268,7 @@ def reduced(question: int, x: Any, axis: Axis, keepdims: bool) -> Enclosure:
     if not axes or 0 in [x.shape[a] for a in axes]:
         raise ValueError(f"a reduction along axes {axes} of shape {x.shape} is of no entries; give at least one")
     given = arrange_sums((x.mid, x.rad), x.shape, axes)
-    mid, rad = given.room(), given.room()
+    mid, rad = given.room()
     rounded.reduce(question, *given.matrices, given.rows, mid, rad)
     mid, rad = given.table(mid), given.table(rad)
     if keepdims:
@@ -292,6 +294,6 @@ def shared(x: Enclosure) -> tuple[Array, Array]:
 def middle(low: Array, high: Array) -> tuple[Array, Array]:
     """Intervals as pairs; the lower end of one stays at or above zero where it was exactly that."""
     given = arrange((low, high))
-    mid, rad = given.room(), given.room()
+    mid, rad = given.room()
     rounded.middle(*given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)

@@ -34,7 +34,7 @@ LAYOUTS = {
 
 def written_out(given, k):
     """The k-th table as kernels read it, entry by entry, in the shape of the result."""
-    matrix, result = given.matrices[k], given.room()
+    matrix, (result, _) = given.matrices[k], given.room()
     for entry, row in enumerate(given.rows[k]):
         result[entry] = matrix[row, 0] if matrix.shape[1] == 1 else matrix[row]
     assert matrix.flags.c_contiguous
@@ -70,7 +70,7 @@ def test_rows_are_those_along_the_axes(count, layout, radii, axes):
     for matrix, row, x in zip(given.matrices, given.rows, (mid, rad[radii]), strict=True):
         wide = np.broadcast_to(matrix[row], (len(row), max(given.columns, matrix.shape[1])))
         total = wide.reshape(-1, n, wide.shape[1]).sum(1)
-        assert total.shape[0] == len(given.room())
+        assert total.shape[0] == len(given.room()[0])
         np.testing.assert_allclose(given.table(total), x.sum(axes), rtol=1e-14, atol=1e-14)
 
 
