@@ -41,8 +41,8 @@ def _library(operation: int, function: Any) -> Callable[[Any], Enclosure]:
     return answer
 
 
-_multiplied, _divided, _subtracted, _larger = (
-    _binary(x) for x in (rounded.MULTIPLY, rounded.DIVIDE, rounded.SUBTRACT, rounded.MAXIMUM)
+_multiplied, _divided, _subtracted, _fallen, _larger = (
+    _binary(x) for x in (rounded.MULTIPLY, rounded.DIVIDE, rounded.SUBTRACT, rounded.FALL, rounded.MAXIMUM)
 )
 
 
@@ -73,8 +73,7 @@ def _maximum(x: Any, y: Any) -> Enclosure:
 
 
 def _subtract(x: Any, y: Any) -> Enclosure:
-    difference = _subtracted(x, y)
-    return cast(Enclosure, np.minimum(difference, 0.0)) if isinstance(y, Top) and y.parts is x else difference
+    return _fallen(x, y) if isinstance(y, Top) and y.parts is x else _subtracted(x, y)
 
 
 def _decision(question: int, *, swap: bool = False, negate: bool = False) -> Callable[[Any, Any], Maybe]:

@@ -20,8 +20,8 @@ from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM = range(6)
-"""What :func:`combine` does."""
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, FALL = range(7)
+"""What :func:`combine` does; a fall is a difference that is known not to be positive."""
 
 LESS, LESS_EQUAL, EQUAL = range(3)
 """What :func:`compare` asks."""
@@ -110,6 +110,10 @@ def _combined(operation: Any, a: Any, ra: Any, b: Any, rb: Any) -> Any:
         return product(a, ra, b, rb)
     if operation == DIVIDE:
         return quotient(a, ra, b, rb)
+    if operation == FALL:
+        m, r = plus(a, ra, -b, rb)
+        m, r = nonnegative(-m, r)
+        return -m, r
     if operation == MAXIMUM:
         return functions.larger(a, ra, b, rb)
     m, r = functions.larger(-a, ra, -b, rb)
@@ -140,6 +144,10 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
                 mid, rad, odd = multiply(x, rx, y, ry)
             elif operation == DIVIDE:
                 mid, rad, odd = divide(x, rx, y, ry)
+            elif operation == FALL:
+                mid, rad, odd = add(x, rx, -y, ry)
+                mid, rad = nonnegative(-mid, rad)
+                mid = -mid
             elif operation == MAXIMUM:
                 mid, rad, odd = larger(x, rx, y, ry)
             else:
