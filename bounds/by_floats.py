@@ -85,6 +85,8 @@ def _float_outcomes(claim: Claim, enclosed: Comparison) -> Known:
         return Known(nowhere, nowhere.copy(), nothing, nothing.copy(), error)
     lhs, rhs, known = sides
     found = told(lhs, rhs, shape)
+    if known.all():
+        return Known(*found, "")
     least, most = (np.where(known, end, 0.0) for end in (found.least, found.most))
     return Known(found.holds & known, found.violated & known, least, most, "")
 

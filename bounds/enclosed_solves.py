@@ -323,7 +323,8 @@ def solve_values(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any
 
 
 @inner(types.UniTuple(LANES, 2)(types.boolean, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR))
-def _occupancy(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
+def solve_occupancy(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
+    """Visits in the place of a start, and of what it may be off by; the least product of either run."""
     n = x.shape[0]
     if twice:
         least = sweep(m, ml, x, xl, n)
@@ -433,7 +434,7 @@ def _solve(
         if kind == VALUES:
             product, narrow = solve_values(twice, factors, factors_low, x, xl, size)
         elif kind == OCCUPANCY:
-            product, narrow = _occupancy(twice, factors, factors_low, x, xl, size)
+            product, narrow = solve_occupancy(twice, factors, factors_low, x, xl, size)
         elif kind == RELATIVE_VALUES:
             product, narrow, c, cl, spread = solve_relative_values(
                 twice, factors, factors_low, elapsed, elapsed_low, x, xl, size, sign

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from bounds import divergences, tables
 from bounds.comparison import Comparison
+from bounds.enclosed_worth import visits as visits_of_enclosures
 from bounds.enclosed_worth import worth as worth_of_enclosures
 from mdps import planar_resolvent
 from mdps.evaluate import values_and_advantages
@@ -34,7 +35,8 @@ def gain(c: Comparison, pi: Array) -> Array:
 
 def visits(c: Comparison, pi: Array) -> Array:
     """``rho`` [*B,S] of a policy [*B,S,A]; the sum over t of gamma^t Pr(s_t = s)."""
-    found = planar_resolvent.visits(c.mdp.P, pi, c.gamma, c.mdp.rho0)
+    found = visits_of_enclosures(c.mdp, pi)
+    found = planar_resolvent.visits(c.mdp.P, pi, c.gamma, c.mdp.rho0) if found is None else found
     return visits_in(c.mdp, pi) if found is None else found
 
 
