@@ -21,10 +21,10 @@ from mdps.evaluate import evaluate_trusted
 from mdps.mdp import Array, trusted
 from mdps.planes import cut
 
-CHUNK = 16_000
+CHUNK = 8000
 """Instances that floats decide at a time, at most: fewer, and Python's calls cost more than the work."""
 
-NUMBERS, FEWEST = 1_250_000, 64
+NUMBERS, FEWEST = 1_000_000, 64
 """Transition probabilities of a chunk, at most, unless that is fewer than so many instances."""
 
 

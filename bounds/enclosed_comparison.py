@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
+from weakref import ref
 
 import numpy as np
 
@@ -65,13 +66,16 @@ class _Answers(dict[Any, Any]):
 
     def __init__(self, floats: Comparison, enclosed: Comparison) -> None:
         super().__init__()
-        self.pair = floats, enclosed
+        self.floats, self.enclosed = floats, ref(enclosed)  # which holds this: in a circle its tables would outlive their chunk
 
     def __contains__(self, function: object) -> bool:
         return super().__contains__(function) or function in _ANSWERS
 
     def __missing__(self, function: Any) -> Any:
-        self[function] = answer = _ANSWERS[function](*self.pair)
+        enclosed = self.enclosed()
+        if enclosed is None:
+            raise RuntimeError("what a comparison of enclosures shares was asked for after the comparison itself was gone")
+        self[function] = answer = _ANSWERS[function](self.floats, enclosed)
         return answer
 
 
