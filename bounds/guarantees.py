@@ -11,11 +11,10 @@ from bounds.catalogue import Mask, guarantee, identity, lemma
 from bounds.comparison import Comparison, once
 from bounds.divergences import times
 from bounds.optimum import optimal_values
-from bounds.steps import gain, visits
+from bounds.steps import gain, visits, worth
 from bounds.tables import centred, dot, joined, largest, normalised, span, stacked, total, weighted
 from bounds.tables import step as next_law
 from bounds.trpo_paper import coefficient
-from mdps.evaluate import values_and_advantages
 from mdps.mdp import Array, uniform_policy
 
 Sides = tuple[Array, Array]
@@ -133,7 +132,7 @@ def unconstrained_is_policy_iteration(c: Comparison) -> Sides:
 def npg_rate(c: Comparison) -> Sides:
     """After T = 1, 2 and 4 steps with beta = (1-gamma)^2 log|A| (the paper's) and beta = 1, at every state."""
     unit = np.where(_width(c) > 0, _width(c), 1.0)  # in units of which the rewards lie in an interval of length 1
-    best, start = optimal_values(c), values_and_advantages(c.mdp, uniform_policy(c.mdp))
+    best, start = optimal_values(c), worth(c.mdp, uniform_policy(c.mdp))
     actions = c.mdp.A * np.ones_like(c.gamma)
     regret, rate = [], []
     for beta in ((1 - c.gamma) ** 2 * np.log(np.maximum(actions, 2)), np.ones_like(c.gamma)):
@@ -141,7 +140,7 @@ def npg_rate(c: Comparison) -> Sides:
         V, A = start
         for t in range(1, 5):
             theta = theta + step * A
-            V, A = values_and_advantages(c.mdp, normalised(np.exp(centred(theta))))
+            V, A = worth(c.mdp, normalised(np.exp(centred(theta))))
             if t in (1, 2, 4):
                 regret.append(largest(np.maximum(best - V, 0.0)) / unit)
                 rate.append(np.log(actions) / (beta * t) + c.horizon**2 / t)

@@ -9,7 +9,8 @@ import numpy as np
 from bounds import divergences
 from bounds.catalogue import Mask, lemma
 from bounds.comparison import Comparison, once, unit_values
-from bounds.tables import connected, dot, largest, normalised, overlap, total
+from bounds.spreads import overlap
+from bounds.tables import connected, dot, largest, normalised, total
 from mdps.elimination import Resolvent, backup, eliminate, forward
 from mdps.mdp import Array
 from mdps.numbers import Numbers
