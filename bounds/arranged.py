@@ -1,8 +1,11 @@
 """Tables of any shape as the matrices that compiled operations on enclosures read, and back.
 
-A table [N, ...] in planes (:mod:`mdps.planes`) is handed over as it lies in memory, and so is the result; what broadcasts to
-it is not written out: a matrix has a row for each entry of its own table, and an index says which row an entry of the result
-reads. A table that is not in planes is one long row.
+A table [N, ...] in planes (:mod:`mdps.planes`) is handed over as it lies in memory, whatever the order of its axes there, and so
+is the result; what broadcasts to it is not written out: a matrix has a row for each entry of its own table, and an index says
+which row an entry of the result reads. A table that is not in planes is one long row.
+
+How that is done follows from shapes and strides alone. It is worked out once for tables that are laid out alike: a claim is a
+thousand small operations, and to work it out takes longer than many of them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,12 @@ from mdps.lanes import WIDTH
 from mdps.mdp import Array
 
 Shape = tuple[int, ...]
+Layout = tuple[Shape, Shape]
+"""Shape and strides of a table."""
+
 Rows = NDArray[np.int64]
+Way = Callable[[Array], Array]
+"""From a table to its matrix."""
 
 
 class Arranged(NamedTuple):
@@ -31,61 +39,64 @@ class Arranged(NamedTuple):
     columns: int  # N
     shape: Shape  # of the result
 
-    def room(self, kind: Any = np.float64) -> Array:
-        """A matrix for a result."""
-        return np.empty((self.rows.shape[1], max(self.columns, WIDTH)), kind)
+    def room(self, kind: Any = np.float64) -> tuple[Array, Array]:
+        """Matrices for the two results of an operation."""
+        return _room(self.rows.shape[1], self.columns, kind)
 
     def table(self, matrix: Array) -> Array:
         """A result in the shape it has."""
-        if self.columns < WIDTH:
-            matrix = matrix[:, : self.columns]
-        if not self.core:
-            return matrix.reshape(self.shape)
-        return matrix.reshape(*self.core, self.columns).transpose(len(self.core), *range(len(self.core)))
+        return _table(matrix, self.core, self.columns, self.shape)
+
+
+class Summed(NamedTuple):
+    """Tables for a sum, a maximum or the like along some axes."""
+
+    matrices: list[Array]
+    rows: Rows  # [tables, K n] the rows that the n entries of each result read, one result after another
+    terms: int  # n
+    core: Shape  # of the result, K entries in all
+    columns: int  # N
+    shape: Shape  # of the result
+
+    def room(self) -> tuple[Array, Array]:
+        """Matrices for the mids and the radii of the results."""
+        return _room(self.rows.shape[1] // self.terms, self.columns, np.float64)
+
+    def table(self, matrix: Array) -> Array:
+        """A result in the shape it has."""
+        return _table(matrix, self.core, self.columns, self.shape)
+
+
+def _room(rows: int, columns: int, kind: Any) -> tuple[Array, Array]:
+    shape = (rows, columns if columns > WIDTH else WIDTH)
+    return np.empty(shape, kind), np.empty(shape, kind)
+
+
+def _table(matrix: Array, core: Shape, columns: int, shape: Shape) -> Array:
+    if columns < WIDTH:
+        matrix = matrix[:, :columns]
+    if not core:
+        return matrix[0] if len(shape) == 1 else matrix.reshape(shape)
+    return matrix.reshape(*core, columns).transpose(len(core), *range(len(core)))
 
 
 def in_planes(table: Any) -> bool:
     """Whether the first axis of a table is the one that is contiguous in memory."""
-    return table.ndim > 1 and table.strides[0] == table.itemsize and table.shape[0] > 1
+    return _planar((table.shape, table.strides))
 
 
 def arrange(tables: Sequence[Any]) -> Arranged:
     """Arrange tables of floats that broadcast."""
-    arrays = [x if type(x) is np.ndarray and x.dtype == np.float64 else np.asarray(x, dtype=float) for x in tables]
-    shape = max([x.shape for x in arrays], key=len)
-    depth = len(shape)
-    if depth == 1:  # a number of each instance, as most claims add and multiply: what follows does the same at greater length
-        quick = [_quick(x, shape) for x in arrays]
-        if not any(x is None for x in quick):
-            return Arranged(quick, _ROWS[len(quick)], (), shape[0], shape)  # type: ignore[arg-type]
-    if any(x.shape != shape for x in arrays):
-        shape = np.broadcast_shapes(*(x.shape for x in arrays))
-    if not any(in_planes(x) and x.ndim == depth and x.shape[0] == shape[0] for x in arrays):
-        size = math.prod(shape)
-        flat = [_flat(x, shape, size) for x in arrays]
-        return Arranged(flat, _rows((((),) * len(flat)), ()), (), size, shape)
-    core, parts, cores = shape[1:], [], []
-    for x in arrays:
-        matrix, own = _matrix(x, depth)
-        parts.append(matrix)
-        cores.append(own)
-    return Arranged(parts, _rows(tuple(cores), core), core, shape[0], shape)
+    arrays = [np.asarray(x, dtype=float) for x in tables]
+    ways, rows, core, columns, shape = _entries(tuple([(x.shape, x.strides) for x in arrays]))
+    return Arranged([way(x) for way, x in zip(ways, arrays, strict=True)], rows, core, columns, shape)
 
 
-_ROWS = [np.zeros((tables, 1), dtype=np.int64) for tables in range(8)]
-
-
-def _quick(x: Array, shape: Shape) -> Array | None:
-    """A contiguous row, or a single number, as a matrix; None if it is neither."""
-    if x.shape == shape and x.strides == (8,) and shape[0] >= WIDTH:
-        return x[None]
-    return x.reshape(1, 1) if x.ndim == 0 else x[:1, None] if x.strides == (0,) and x.shape == shape != (0,) else None
-
-
-def _flat(x: Array, shape: Shape, size: int) -> Array:
-    if x.size == 1 or (x.size and not any(x.strides)):
-        return x[(slice(0, 1),) * x.ndim].reshape(1, 1)
-    return padded(np.ascontiguousarray(x if x.shape == shape else np.broadcast_to(x, shape)).reshape(1, size))
+def arrange_sums(tables: Sequence[Array], shape: Shape, axes: Shape) -> Summed:
+    """Arrange tables of floats that broadcast to a shape, for a sum along some axes of what is formed of their entries."""
+    ways, rows, core, columns, left = _sums(tuple([(x.shape, x.strides) for x in tables]), shape, axes)
+    terms = math.prod([shape[a] for a in axes])
+    return Summed([way(x) for way, x in zip(ways, tables, strict=True)], rows, terms, core, columns, left)
 
 
 def padded(matrix: Array) -> Array:
@@ -97,56 +108,90 @@ def padded(matrix: Array) -> Array:
     return np.concatenate([matrix, np.repeat(matrix[:, -1:], WIDTH - matrix.shape[1], 1)], 1)
 
 
-def _matrix(x: Array, depth: int) -> tuple[Array, Shape]:
-    """A table as a matrix [K, N] or [K, 1], with the core axes it has itself."""
-    if x.ndim < depth:
-        x = x.reshape((1,) * (depth - x.ndim) + x.shape)
-    if 0 in x.strides:
-        x = x[tuple(slice(None) if stride else slice(0, 1) for stride in x.strides)]
-    turned = x.transpose(*range(1, depth), 0)
-    return padded(np.ascontiguousarray(turned).reshape(-1, x.shape[0])), x.shape[1:]
+def _planar(layout: Layout) -> bool:
+    shape, strides = layout
+    return len(shape) > 1 and strides[0] == 8 and shape[0] > 1
 
 
-@lru_cache(maxsize=4096)
-def _rows(cores: tuple[Shape, ...], core: Shape) -> Rows:
-    """For each table the row of its matrix that an entry of the result reads."""
-    each = [np.broadcast_to(np.arange(math.prod(own)).reshape(own), core).reshape(-1) for own in cores]
-    rows = np.ascontiguousarray(np.stack(each), dtype=np.int64)
-    rows.flags.writeable = False
-    return rows
+def _side_by_side(layouts: tuple[Layout, ...], shape: Shape) -> bool:
+    """Whether a result of that shape is to be in planes: some table has all of its instances, and is."""
+    return any(_planar(each) and len(each[0]) == len(shape) and each[0][0] == shape[0] for each in layouts)
 
 
-def arrange_rows(mid: Array, rad: Array, axes: Shape) -> tuple[list[Array], Rows, int, Callable[[Array], Array]]:
-    """Arrange a table and its radii for a reduction along some axes.
+Plan = tuple[tuple[Way, ...], Rows, Shape, int, Shape]
+"""How tables become matrices, then the rest of :class:`Arranged`."""
 
-    Returns the matrices, which rows of each make up the n entries of every result, the number N of results side by side, and how
-    a matrix of results becomes the table that is left when the axes are gone.
-    """
-    kept = tuple(a for a in range(mid.ndim) if a not in axes)
-    left = tuple(mid.shape[a] for a in kept)
-    if in_planes(mid) and 0 not in axes:
-        order, count = (*kept[1:], *axes, 0), mid.shape[0]
-        core = tuple(mid.shape[a] for a in order[:-1])
 
-        def table(matrix: Array) -> Array:
-            return matrix[:, :count].reshape(*left[1:], count).transpose(len(left) - 1, *range(len(left) - 1))
+@lru_cache(maxsize=16384)
+def _entries(layouts: tuple[Layout, ...]) -> Plan:
+    shape = np.broadcast_shapes(*(own for own, _ in layouts))
+    if not _side_by_side(layouts, shape):
+        size = math.prod(shape)
+        ways = tuple(_long(each, shape, tuple(range(len(shape))), 1) for each in layouts)
+        return ways, _index([np.zeros(1)] * len(layouts)), (), size, shape
+    found = [_matrix(each, len(shape)) for each in layouts]
+    rows = [np.broadcast_to(entries, shape[1:]).reshape(-1) for _, entries in found]
+    return tuple(way for way, _ in found), _index(rows), shape[1:], shape[0], shape
 
-    else:
-        order, count = (*axes, *kept), math.prod(left)
-        core = tuple(mid.shape[a] for a in axes)
 
-        def table(matrix: Array) -> Array:
-            return matrix[:, :count].reshape(left)
+@lru_cache(maxsize=16384)
+def _sums(layouts: tuple[Layout, ...], shape: Shape, axes: Shape) -> Plan:
+    kept = tuple(a for a in range(len(shape)) if a not in axes)
+    left = tuple(shape[a] for a in kept)
+    if 0 in axes or not _side_by_side(layouts, shape):
+        terms = math.prod([shape[a] for a in axes])
+        ways = tuple(_long(each, shape, (*axes, *kept), terms) for each in layouts)
+        alike = [not any(strides) for _, strides in layouts]
+        return ways, _index([np.zeros(terms) if same else np.arange(terms) for same in alike]), (), math.prod(left), left
+    found = [_matrix(each, len(shape)) for each in layouts]
+    order = tuple(a - 1 for a in (*kept[1:], *axes))
+    rows = [np.broadcast_to(entries, shape[1:]).transpose(order).reshape(-1) for _, entries in found]
+    return tuple(way for way, _ in found), _index(rows), left[1:], shape[0], left
 
-    matrices, cores = [], []
-    for x in (mid, rad):
-        own = x
-        if 0 in x.strides and x.size:
-            own = x[tuple(slice(None) if stride else slice(0, 1) for stride in x.strides)]
-        turned = own.transpose(order)
-        shape = turned.shape[: len(core)]
-        if own is not x and math.prod(turned.shape[len(core) :]) not in (1, count):
-            turned, shape = x.transpose(order), core
-        cores.append(shape)
-        matrices.append(padded(np.ascontiguousarray(turned).reshape(math.prod(shape), -1)))
-    return matrices, _rows(tuple(cores), core), count, table
+
+def _index(rows: Sequence[NDArray[Any]]) -> Rows:
+    index = np.ascontiguousarray(np.stack(rows), dtype=np.int64)
+    index.flags.writeable = False
+    return index
+
+
+def _long(layout: Layout, shape: Shape, order: Shape, terms: int) -> Way:
+    """How a table becomes a matrix [terms, N] of all that there is, its axes in that order; [1, 1] if it is a single number."""
+    own, strides = layout
+    size = math.prod(shape)
+    entries = math.prod(own)
+    if (terms == 1 and entries == 1) or (entries and not any(strides)):
+        first = (slice(0, 1),) * len(own)
+        return lambda x: x[first].reshape(1, 1)
+    columns = size // max(terms, 1)
+    if terms == 1 and own == shape and len(own) == 1 and _contiguous(own, strides) and size >= WIDTH:
+        return lambda x: x[None]
+    if own == shape and order == tuple(range(len(shape))) and _contiguous(own, strides) and columns >= WIDTH:
+        return lambda x: x.reshape(terms, columns)
+    return lambda x: padded(np.ascontiguousarray(np.broadcast_to(x, shape).transpose(order)).reshape(terms, columns))
+
+
+def _matrix(layout: Layout, depth: int) -> tuple[Way, NDArray[np.intp]]:
+    """How a table becomes a matrix [K, N] or [K, 1], and the row of each of its own entries, an array of its own core axes."""
+    wide = (1,) * (depth - len(layout[0])) + layout[0]
+    strides = (0,) * (depth - len(layout[0])) + layout[1]
+    own = tuple(n if stride else min(n, 1) for n, stride in zip(wide, strides, strict=True))
+    turn = tuple(sorted(range(1, depth), key=lambda a: -abs(strides[a])))
+    size, count = math.prod(own[1:]), own[0]
+    rows = np.arange(size).reshape([own[a] for a in turn])
+    entries = rows.transpose([turn.index(a) for a in range(1, depth)])
+    turned, lying = (*turn, 0), tuple(strides[a] for a in (*turn, 0))
+    if own == layout[0] and count >= WIDTH and _contiguous(tuple(own[a] for a in turned), lying):
+        return lambda x: x.transpose(turned).reshape(size, count), entries
+    parts = tuple(slice(None) if stride else slice(0, 1) for stride in strides)
+    return lambda x: padded(np.ascontiguousarray(x.reshape(wide)[parts].transpose(turned)).reshape(size, count)), entries
+
+
+def _contiguous(shape: Shape, strides: Shape) -> bool:
+    """Whether entries follow each other in memory, the last axis fastest."""
+    step = 8
+    for n, stride in zip(reversed(shape), reversed(strides), strict=True):
+        if n != 1 and stride != step:
+            return False
+        step *= n
+    return True

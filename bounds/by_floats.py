@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from bounds.catalogue import Claim
 from bounds.comparison import Comparison, compare
 from bounds.enclosed_comparison import enclose
-from bounds.enclosure import choices
+from bounds.enclosed_usage import told
+from bounds.enclosure import Enclosure, choices, pair
 from bounds.verdicts import Interval, Outcome, Verdict
 from mdps.batches import rows
 from mdps.evaluate import evaluate_trusted
@@ -83,25 +84,11 @@ def _float_outcomes(claim: Claim, enclosed: Comparison) -> Known:
         nowhere, nothing = np.zeros(shape, dtype=bool), np.zeros(shape)
         return Known(nowhere, nowhere.copy(), nothing, nothing.copy(), error)
     lhs, rhs, known = sides
-    (left, left_most), (right, right_most) = ends = [_float_bounds(side) for side in (lhs, rhs)]
-    further = tuple(range(len(shape), left.ndim))
-    holds, violated = (left_most <= right).all(further) & known, (left > right_most).any(further) & known
-    least, most = (np.where(known, end.max(further), 0.0) for end in _float_usage(*ends[0], *ends[1]))
-    return Known(np.array(holds), np.array(violated), least, most, "")
-
-
-_LESS, _MORE, _LEAST = 1 - 2.0**-52, 1 + 2.0**-52, 2.0**-1074
-"""To multiply by and to add, for an end of a quotient that is rounded outwards."""
-
-
-def _float_usage(left: Array, left_most: Array, right: Array, right_most: Array) -> tuple[Array, Array]:
-    """Ends of lhs / rhs from those of both sides, by the conventions of :meth:`Claim.usage`."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        least = np.where(right_most > 0, np.maximum((left / right_most) * _LESS - _LEAST, 0.0), np.inf)
-        most = np.where(right > 0, (left_most / right) * _MORE + _LEAST, np.inf)  # the right may be 0 where its end is below
-    least = np.where((left <= 0) | (right_most == np.inf), 0.0, least)
-    most = np.where((left_most <= 0) | (right == np.inf), 0.0, most)
-    return least, most
+    found = told(lhs, rhs, shape)
+    if known.all():
+        return Known(*found, "")
+    least, most = (np.where(known, end, 0.0) for end in (found.least, found.most))
+    return Known(found.holds & known, found.violated & known, least, most, "")
 
 
 def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any, NDArray[np.bool_]] | None:
@@ -127,22 +114,18 @@ def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any, NDArray[
     return *sides, known
 
 
-def _float_bounds(side: Any) -> tuple[Array, Array]:
-    return (side, side) if isinstance(side, np.ndarray) else side.bounds()
-
-
 def by_floats(claim: Claim, enclosed: Comparison) -> Verdict:
     """The verdict of enclosures on a single instance."""
     unknown = Interval(0.0, math.inf)
-    sides = _float_sides(claim, enclosed)
-    if sides is None or not sides[2].all():
+    known = _float_sides(claim, enclosed)
+    if known is None or not known[2].all():
         return Verdict(claim.id, Outcome.UNDECIDED, unknown, unknown, unknown, "float", 0, "floats cannot tell")
-    (left, left_most), (right, right_most) = ends = [[end.ravel() for end in _float_bounds(side)] for side in sides[:2]]
-    least, most = _float_usage(*ends[0], *ends[1])
-    violated, holds = bool((left > right_most).any()), bool((left_most <= right).all())
+    lhs, rhs = sides = [side.reshape(-1) for side in known[:2]]
+    found = told(lhs, rhs, lhs.shape)
+    violated, holds = bool(found.violated.any()), bool(found.holds.all())
     outcome = Outcome.VIOLATED if violated else Outcome.HOLDS if holds else Outcome.UNDECIDED
-    worst = int(most.argmax())
-    lhs, rhs = (Interval(float(low[worst]), float(high[worst])) for low, high in ((left, left_most), (right, right_most)))
-    usage = Interval(float(least.max()), float(most.max()))
-    reason = f"in floats the sides overlap: {lhs} and {rhs}" if outcome is Outcome.UNDECIDED else ""
-    return Verdict(claim.id, outcome, lhs, rhs, usage, "float", 0, reason)
+    worst = int(found.most.argmax())
+    left, right = (Interval(*(float(end[worst]) for end in Enclosure(*pair(side)).bounds())) for side in sides)
+    usage = Interval(float(found.least.max()), float(found.most.max()))
+    reason = f"in floats the sides overlap: {left} and {right}" if outcome is Outcome.UNDECIDED else ""
+    return Verdict(claim.id, outcome, left, right, usage, "float", 0, reason)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bounds import divergences, planar_movement, tables
+from bounds import divergences, planar_movement, spreads, tables
 from mdps import planar_resolvent
 from mdps.elimination import Resolvent, backup, forward
 from mdps.evaluate import Evaluation, broadcast_mdp, evaluate
@@ -214,7 +214,9 @@ class Comparison:
 
     @property
     def surrogate_error(self) -> Array:
-        """Estimate of the rounding error of ``surrogate_gain`` [*B]."""
+        """Estimate of the rounding error of ``surrogate_gain`` [*B]; none of numbers that know their own."""
+        if isinstance(self.old.rho, Numbers):
+            return np.zeros(self.batch)
         return self._unit * tables.dot(self.old.rho, self._gain_size)
 
     @cached_property
@@ -370,7 +372,7 @@ class Comparison:
         Column k of the inverse is the value of the reward 1{s=k}; only its differences matter, and relative values
         keep them exact.
         """
-        return tables.spread(unit_values(self.new.resolvent))
+        return spreads.spread(unit_values(self.new.resolvent))
 
     def __getitem__(self, index: Any) -> Comparison:
         """One instance or a slice of the batch."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
+from weakref import ref
 
 import numpy as np
 
@@ -65,13 +66,16 @@ class _Answers(dict[Any, Any]):
 
     def __init__(self, floats: Comparison, enclosed: Comparison) -> None:
         super().__init__()
-        self.pair = floats, enclosed
+        self.floats, self.enclosed = floats, ref(enclosed)  # which holds this: in a circle its tables would outlive their chunk
 
     def __contains__(self, function: object) -> bool:
         return super().__contains__(function) or function in _ANSWERS
 
     def __missing__(self, function: Any) -> Any:
-        self[function] = answer = _ANSWERS[function](*self.pair)
+        enclosed = self.enclosed()
+        if enclosed is None:
+            raise RuntimeError("what a comparison of enclosures shares was asked for after the comparison itself was gone")
+        self[function] = answer = _ANSWERS[function](self.floats, enclosed)
         return answer
 
 
@@ -231,7 +235,9 @@ def _kl(p: Any, q: Any) -> Enclosure:
     off = (_radii(np.broadcast_to(x.rad, shape), batch, len(core)) for x in (first, second))
     ra, rb = off
     m, r = empty(batch, core[:-1]), empty(batch, core[:-1])
-    divergences.kl(a, ra, b, rb, np.log(a), np.log(b), shape[-1], raw, m, r)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(a), np.log(b)
+    divergences.kl(a, ra, b, rb, *logs, shape[-1], raw, m, r)
     mid, rad = (table(x, batch, core[:-1]) for x in (m, r))
     if isinstance(q, Visits) and q.other is p:
         mid, rad = np.where(q.where, 0.0, mid), np.where(q.where, 0.0, rad)
@@ -239,7 +245,8 @@ def _kl(p: Any, q: Any) -> Enclosure:
 
 
 def _sqrt_horizon_(gamma: Any) -> Enclosure:
-    value = sqrt_horizon(_exact(gamma, "gamma"))
+    with np.errstate(all="ignore"):
+        value = sqrt_horizon(_exact(gamma, "gamma"))
     return Enclosure(value, 256 * rounding.U * value)
 
 

@@ -105,14 +105,19 @@ def shift(old: Any, new: Any, n: Any, m: Any, r: Any) -> None:
 
 
 @chunked(types.void(TABLE, SIZE, OUT))
-def off_one(p: Any, n: Any, off: Any) -> None:
-    """A bound on how far the sum of each row of n entries is from one; inf if that is no rounding."""
-    for row in range(off.shape[0]):
+def off_normalised(p: Any, n: Any, off: Any) -> None:
+    """A bound on how far each entry of rows of n is from that of the normalised row; inf if its sum is off by no rounding."""
+    for first in range(0, off.shape[0], n):
         for block in range((off.shape[1] + WIDTH - 1) // WIDTH):
             at = start(block, off.shape[1])
-            mass, lost = _masses(p, row * n, (row + 1) * n, at)
+            mass, lost = _masses(p, first, first + n, at)
             far = (abs(mass - 1.0) + lost) * (1 + 1e-3)
-            keep(choose(far < LOOSE, far, np.inf), off, row, at)
+            even = far == 0.0
+            far = choose(far < LOOSE, far * 1.01, np.inf)
+            for k in range(first, first + n):
+                x = fetch(p, k, at)
+                share = choose(far < np.inf, x * far + choose(x > 0.0, TINY, 0.0), np.inf)
+                keep(choose(even, 0.0, share), off, k, at)
 
 
 @inner("UniTuple(f8,2)(f8)")

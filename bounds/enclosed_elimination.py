@@ -56,12 +56,12 @@ import numpy as np
 from numba import types
 
 from bounds import doubled
-from bounds.doubled import DOUBLED
+from bounds.enclosed_accuracy import PLACES, accuracy, deviation
 from bounds.enclosed_planes import MATRIX, OUT, SIZE, VECTOR, Shape, empty, expanded, load, matrix, table
-from bounds.rounding import GROW, U, two_sum
+from bounds.rounding import two_sum
 from mdps import tiles
 from mdps.kernels import chunked, inner
-from mdps.lane_masks import MASK, choose, fetch, keep, largest, smallest, start
+from mdps.lane_masks import MASK, choose, fetch, keep, smallest, start
 from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
 from mdps.mdp import Array
 
@@ -72,10 +72,6 @@ class Table(NamedTuple):
     mid: Array
     rad: Array  # of the shape of mid; zero where ``raw``
     raw: bool
-
-
-TINY_PROBABILITY, TINY_SHARE = 2.0**-30, 2.0**-30
-"""Probabilities below the one that are uncertain by more than the other of themselves are tiny: they count as drift."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +96,6 @@ class Factors:
         return Factors(high, low, time, time_low, reference, error, self.twice)
 
 
-SOLVE, RELATIVE, COARSE, LEAST, LOST, DRIFT, HORIZON = range(7)
-PLACES = 7
-"""Places in ``Factors.error``: relative error of a nonnegative solve; of relative values and flows, in units of what they add up;
-of either in plain floats; the least product of the elimination; what underflow may take, in units of 1 + the right-hand side;
-what tiny probabilities may move, in units of the right-hand side; 1/(1-gamma)."""
-
-
 def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
     """Factor ``I - gamma P_pi`` and say what that is known to. A factor common to a row of ``pi`` cancels."""
     twice = P.raw and pi.raw
@@ -115,78 +104,45 @@ def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
     batch = np.broadcast_shapes(P.mid.shape[:-3], pi.mid.shape[:-2], gamma.shape)
     wide = empty(batch, ()).shape[1]
     reference: Any = np.empty(wide, np.int64)
-    high, low, time, time_low, least = (np.empty((k, wide)) for k in (n * n, n * n if twice else 1, n, n, 1))
+    high, low, time, time_low, error = (np.empty((k, wide)) for k in (n * n, n * n if twice else 1, n, n, PLACES))
+    (off_P, drift_P), (off_pi, drift_pi) = _deviation(P, batch, 3), _deviation(pi, batch, 2)
     _eliminate(
         expanded(matrix(P.mid, batch, 3), n * actions * n),
         matrix(pi.mid, batch, 2),
         matrix(gamma, batch, 0),
+        off_P + off_pi,
+        drift_P + drift_pi,
         twice,
         high,
         low,
         time,
         time_low,
         reference,
-        least,
+        error,
     )
-    (off_P, drift_P), (off_pi, drift_pi) = _deviation(P, batch, 3), _deviation(pi, batch, 2)
-    off, drift = (off_P + off_pi) * 1.01, drift_P + drift_pi
-    with np.errstate(divide="ignore", invalid="ignore"):
-        discount = np.broadcast_to(gamma, batch).reshape(-1)
-        chain = np.where(off < 0.01, 2.1 * off, np.inf)
-        horizon = 1 / (1 - discount)
-        lost = np.where(discount < 1, 2.0**-900 * horizon**3 * GROW, np.inf)
-        drifted = np.where(drift > 0, np.where(drift < 0.1, 4.5 * drift * horizon**2, np.inf), 0.0)
-    begin, error, count = 2 * actions + 3 * n + 2, np.zeros((PLACES, wide)), len(discount)
-    for place, cost, degree in ((SOLVE, _solve_cost(n), 2 * n - 1), (RELATIVE, _relative_cost(n), 4 * n - 3)):
-        exponent = 1.01 * ((cost + degree * begin) * (DOUBLED if twice else U) + degree * chain)
-        relative = np.where(exponent < 0.1, exponent / (1 - np.minimum(exponent, 0.5)) * GROW, np.inf)
-        error[place, :count] = np.where(discount == 0, 0.0 if twice else 4 * U, relative)
-    coarse = 2.0 * (_relative_cost(n) + 4 * n * begin) * U
-    error[COARSE], error[LEAST] = coarse if coarse < 0.01 else np.inf, least
-    error[LOST, :count], error[DRIFT, :count], error[HORIZON, :count] = lost, drifted, horizon
-    error[:, count:] = error[:, :1]
     factors = table(high, batch, (n, n)), table(low, batch, (n, n) if twice else (1, 1))
     times = table(time, batch, (n,)), table(time_low, batch, (n,))
+    count = math.prod(batch)
     return Factors(*factors, *times, reference[:count].reshape(batch), table(error, batch, (PLACES,)), twice)
 
 
 def _deviation(given: Table, batch: Shape, core: int) -> tuple[Array, Array]:
-    """How far a table may be from its mids [N]: relatively where that is little, and what the tiny rest adds up to in a row."""
+    """:func:`bounds.enclosed_accuracy.deviation` of a table, [1, N] or, where there is none, [1, 1]."""
     if given.raw:
-        return np.zeros(()), np.zeros(())
-    n = given.mid.shape[-1]
+        return np.zeros((1, 1)), np.zeros((1, 1))
     off, drift = empty(batch, ()), empty(batch, ())
     mid = expanded(matrix(given.mid, batch, core), math.prod(given.mid.shape[given.mid.ndim - core :]))
-    _deviate(mid, matrix(given.rad, batch, core), n, off, drift)
-    count = math.prod(batch)
-    return off[0, :count], drift[0, :count]
-
-
-def _solve_cost(n: int) -> float:
-    return sum(2 * (m - 1) * (m + 3) + 2 * m + 1 for m in range(1, n + 1))
-
-
-def _relative_cost(n: int) -> float:
-    return 2 + sum((4 * m - 6) * (m + 3) + 2 * m + 2 for m in range(2, n + 1))
+    _deviate(mid, matrix(given.rad, batch, core), given.mid.shape[-1], off, drift)
+    return off, drift
 
 
 @chunked(types.void(TABLE, TABLE, SIZE, OUT, OUT))
 def _deviate(p: Any, rp: Any, n: Any, off: Any, drift: Any) -> None:
-    """The same for rows of n entries: at most one of the two is more than zero for an entry."""
     for block in range((off.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, off.shape[1])
-        largest_off, largest_drift = lanes(0.0), lanes(0.0)
-        for row in range(0, p.shape[0], n):
-            moved = lanes(0.0)
-            for k in range(row, row + n):
-                x, r = fetch(p, k, at), fetch(rp, min(k, rp.shape[0] - 1), at)
-                tiny = (r > TINY_SHARE * x) & (x + r < TINY_PROBABILITY)
-                moved += choose(tiny, r * (1 + 8 * U), 0.0)
-                share = choose(x > r, r / (x - r) * (1 + 8 * U), np.inf)
-                largest_off = largest(largest_off, choose(tiny | (r == 0.0), 0.0, share))
-            largest_drift = largest(largest_drift, moved)
-        keep(largest_off, off, 0, at)
-        keep(largest_drift, drift, 0, at)
+        part, rest = deviation(p, rp, n, at)
+        keep(part, off, 0, at)
+        keep(rest, drift, 0, at)
 
 
 @inner(LANES(LANES, LANES, MASK))
@@ -268,7 +224,7 @@ def _factor_doubled(gamma: Any, m: Any, ml: Any, time: Any, tl: Any) -> Any:
 
 
 @inner(LANES(VECTOR, VECTOR, LANES, MATRIX, VECTOR))
-def _chain_plain(P: Any, pi: Any, gamma: Any, m: Any, weight: Any) -> Any:
+def chain_plain(P: Any, pi: Any, gamma: Any, m: Any, weight: Any) -> Any:
     """``_chain_doubled`` in floats."""
     n = m.shape[0]
     actions = weight.shape[0]
@@ -298,7 +254,7 @@ def _chain_plain(P: Any, pi: Any, gamma: Any, m: Any, weight: Any) -> Any:
 
 
 @inner(LANES(LANES, MATRIX, VECTOR))
-def _factor_plain(gamma: Any, m: Any, time: Any) -> Any:
+def factor_plain(gamma: Any, m: Any, time: Any) -> Any:
     """``_factor_doubled`` in floats."""
     n = time.shape[0]
     least = lanes(1.0)
@@ -324,13 +280,24 @@ def _factor_plain(gamma: Any, m: Any, time: Any) -> Any:
     return least
 
 
-@chunked(types.void(TABLE, TABLE, TABLE, types.boolean, OUT, OUT, OUT, OUT, types.int64[::1], OUT))
+@chunked(types.void(*[TABLE] * 5, types.boolean, OUT, OUT, OUT, OUT, types.int64[::1], OUT))
 def _eliminate(
-    P: Any, pi: Any, gamma: Any, twice: Any, high: Any, low: Any, time: Any, time_low: Any, reference: Any, least: Any
+    P: Any,
+    pi: Any,
+    gamma: Any,
+    off: Any,
+    drift: Any,
+    twice: Any,
+    high: Any,
+    low: Any,
+    time: Any,
+    time_low: Any,
+    reference: Any,
+    error: Any,
 ) -> None:
     n, pairs = time.shape[0], P.shape[0] // time.shape[0]
     actions = pairs // n
-    tile = room(WIDTH * (pairs * n + pairs + 2 * n * n + 3 * n + 2 * actions)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + pairs + 2 * n * n + 3 * n + 2 * actions + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
     m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
@@ -338,7 +305,8 @@ def _eliminate(
     elapsed, tile = tile[:n], tile[n:]
     elapsed_low, tile = tile[:n], tile[n:]
     visits, tile = tile[:n], tile[n:]
-    weight, weight_low = tile[:actions], tile[actions:]
+    weight, tile = tile[:actions], tile[actions:]
+    weight_low, known_to = tile[:actions], tile[actions:]
     chosen = np.empty(WIDTH, np.int64)
     for block in range((time.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, time.shape[1])
@@ -346,8 +314,8 @@ def _eliminate(
         load(pi, at, law)
         discount = fetch(gamma, 0, at)
         chosen[:] = n - 1
-        smallest_one = _chain_plain(p, law, discount, m, weight)
-        smallest_one = smallest(smallest_one, _factor_plain(discount, m, elapsed))
+        smallest_one = chain_plain(p, law, discount, m, weight)
+        smallest_one = smallest(smallest_one, factor_plain(discount, m, elapsed))
         again = tiles.rare(elapsed)
         if again:  # the reference is chosen as for floats, by floats: any will do
             tiles.choose(m, elapsed, visits, chosen)
@@ -358,12 +326,14 @@ def _eliminate(
             smallest_one = smallest(smallest_one, _factor_doubled(discount, m, ml, elapsed, elapsed_low))
         else:
             if again:
-                smallest_one = _chain_plain(p, law, discount, m, weight)
+                smallest_one = chain_plain(p, law, discount, m, weight)
                 tiles.exchange_states(m, chosen)
-                smallest_one = smallest(smallest_one, _factor_plain(discount, m, elapsed))
+                smallest_one = smallest(smallest_one, factor_plain(discount, m, elapsed))
             for i in range(n):
                 put(elapsed_low, (i,), lanes(0.0))
-        keep(smallest_one, least, 0, at)
+        accuracy(fetch(off, 0, at), fetch(drift, 0, at), discount, smallest_one, n, actions, twice, known_to)
+        for place in range(PLACES):
+            keep(get(known_to, (place,)), error, place, at)
         for i in range(n):
             keep(get(elapsed, (i,)), time, i, at)
             keep(get(elapsed_low, (i,)), time_low, i, at)

@@ -17,7 +17,8 @@ from numba import types
 
 from bounds import doubled
 from bounds.doubled import DOUBLED, SMALL
-from bounds.enclosed_elimination import LEAST, PLACES, RELATIVE, SOLVE, Factors, lesser
+from bounds.enclosed_accuracy import LEAST, PLACES, RELATIVE, SOLVE
+from bounds.enclosed_elimination import Factors, lesser
 from bounds.enclosed_planes import OUT, REFERENCES, VECTOR, empty, expanded, load, matrix, references, table
 from bounds.enclosed_solves import (
     ascend,

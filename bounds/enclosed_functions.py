@@ -10,7 +10,9 @@ import numpy as np
 
 from bounds import rounded, rounding
 from bounds.arranged import arrange, in_planes
-from bounds.enclosed_laws import Advantages, Distributions, Weighted
+from bounds.enclosed_laws import Advantages, Distributions
+from bounds.enclosed_products import Product, contracted
+from bounds.enclosed_systems import solved
 from bounds.enclosure import Axis, Enclosure, Top, Total, binary, decided, middle, pair, reduced, shared, unary
 from bounds.maybe import Maybe
 from mdps.mdp import Array
@@ -32,22 +34,26 @@ def _unary(operation: int) -> Callable[[Any], Enclosure]:
 
 def _library(operation: int, function: Any) -> Callable[[Any], Enclosure]:
     def answer(x: Any) -> Enclosure:
-        return Enclosure(*unary(operation, x, function(x.mid)))
+        with np.errstate(all="ignore"):  # what overflows or is nan is known to be unknown
+            value = function(x.mid)
+        return Enclosure(*unary(operation, x, value))
 
     return answer
 
 
-_multiplied, _divided, _subtracted, _larger = (
-    _binary(x) for x in (rounded.MULTIPLY, rounded.DIVIDE, rounded.SUBTRACT, rounded.MAXIMUM)
+_multiplied, _divided, _subtracted, _fallen, _larger = (
+    _binary(x) for x in (rounded.MULTIPLY, rounded.DIVIDE, rounded.SUBTRACT, rounded.FALL, rounded.MAXIMUM)
 )
 
 
 def _multiply(x: Any, y: Any) -> Enclosure:
-    product = _multiplied(x, y)
-    weights, values = (x, y) if isinstance(x, Distributions) else (y, x)
-    if isinstance(weights, Distributions) and isinstance(values, Enclosure) and weights.shape[-1] == product.shape[-1]:
-        return Weighted(product.mid, product.rad, values)
-    return product
+    if isinstance(x, Enclosure) and isinstance(y, Enclosure) and (x.ndim > 1 or y.ndim > 1 or _probable(x) or _probable(y)):
+        return Product(x, y)
+    return _multiplied(x, y)
+
+
+def _probable(x: Enclosure) -> bool:
+    return isinstance(x, Distributions)
 
 
 def _divide(x: Any, y: Any) -> Enclosure:
@@ -67,8 +73,7 @@ def _maximum(x: Any, y: Any) -> Enclosure:
 
 
 def _subtract(x: Any, y: Any) -> Enclosure:
-    difference = _subtracted(x, y)
-    return cast(Enclosure, np.minimum(difference, 0.0)) if isinstance(y, Top) and y.parts is x else difference
+    return _fallen(x, y) if isinstance(y, Top) and y.parts is x else _subtracted(x, y)
 
 
 def _decision(question: int, *, swap: bool = False, negate: bool = False) -> Callable[[Any, Any], Maybe]:
@@ -85,8 +90,10 @@ def _power(base: Any, exponent: Any) -> Enclosure:
         raise TypeError("an enclosure can only be raised to an exact power")
     if np.ndim(exponent) == 0 and exponent == 2:
         return Enclosure(*unary(rounded.SQUARE, base))
-    given = arrange((*pair(base), exponent, np.power(base.mid, exponent)))
-    mid, rad = given.room(), given.room()
+    with np.errstate(all="ignore"):  # what overflows or is nan is known to be unknown
+        value = np.power(base.mid, exponent)
+    given = arrange((*pair(base), exponent, value))
+    mid, rad = given.room()
     rounded.power(*given.matrices, given.rows, mid, rad)
     return Enclosure(given.table(mid), given.table(rad))
 
@@ -94,10 +101,12 @@ def _power(base: Any, exponent: Any) -> Enclosure:
 def _matmul(x: Any, y: Any) -> Enclosure:
     if np.ndim(x) < 2 or np.ndim(y) < 2:
         raise TypeError("a matrix product of enclosures needs two axes on either side; write (x * y).sum(-1)")
-    return _multilinear(np.matmul, np.shape(x)[-1], x, y)
+    return cast(Enclosure, contracted("...ij,...jk->...ik", x, y))
 
 
 def _einsum(subscripts: str, *operands: Any) -> Enclosure:
+    if len(operands) == 2 and (found := contracted(subscripts, *operands)) is not None:
+        return found
     inputs, output = subscripts.split("->")
     sizes = {
         label: size
@@ -108,6 +117,7 @@ def _einsum(subscripts: str, *operands: Any) -> Enclosure:
     return _multilinear(lambda *tables: np.einsum(subscripts, *tables), terms, *operands)
 
 
+@np.errstate(all="ignore")  # what overflows or is nan is known to be unknown
 def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> Enclosure:
     """A sum of products, linear in each operand: it moves by at most what it gains when every factor is as large as it can be.
 
@@ -123,23 +133,6 @@ def _multilinear(contract: Callable[..., Array], terms: int, *operands: Any) -> 
     rad = rad * rounding.GROW + terms * rounding.TINY * some
     known = (rad < np.inf) & np.isfinite(mid)
     return Enclosure(np.where(known, mid, 0.0), np.where(known, rad, np.inf))
-
-
-def _solved(system: Any, right: Any) -> Enclosure:
-    """``system^-1 right`` for [*B,n,n] and [*B,n,k], by an inverse C in floats and the residual of its answer x.
-
-    With ``E = I - C system`` and ``e = ||E||_inf < 1`` the error is ``(I - E)^-1 C residual``, so no entry of a column is off by
-    more than ``|C residual| + e/(1-e) max |C residual|`` (Rump 2010, sec. 10).
-    """
-    inverse = np.linalg.inv(pair(system)[0])
-    x = inverse @ pair(right)[0]
-    left = np.eye(x.shape[-2]) - Enclosure(inverse) @ system
-    off = (np.abs(left.mid) + left.rad).sum(-1).max(-1)[..., None, None] * rounding.GROW
-    step = Enclosure(inverse) @ (right - system @ Enclosure(x))
-    size = np.abs(step.mid) + step.rad
-    rad = np.where(off < 0.5, size + off / (1 - off) * size.max(-2, keepdims=True), np.inf) * rounding.GROW
-    known = (rad < np.inf) & np.isfinite(x)
-    return Enclosure(np.where(known, x, 0.0), np.where(known, rad, np.inf))
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
@@ -218,7 +211,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "multiply": _multiply,
     "divide": _divide,
     "maximum": _maximum,
-    "minimum": lambda x, y: -np.maximum(-x, -y),
+    "minimum": _binary(rounded.MINIMUM),
     "negative": lambda x: Advantages(-x.mid, x.rad, x.process) if isinstance(x, Advantages) else Enclosure(-x.mid, x.rad),
     "positive": lambda x: x,
     "absolute": _unary(rounded.ABSOLUTE),
@@ -264,5 +257,5 @@ ARRAYWISE: dict[Any, Callable[..., Any]] = {
     np.moveaxis: _moveaxis,
     np.take_along_axis: _take_along_axis,
     np.einsum: _einsum,
-    np.linalg.solve: _solved,
+    np.linalg.solve: solved,
 }

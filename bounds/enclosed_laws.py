@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds import enclosed_divergences as divergences
-from bounds import rounding
 from bounds.enclosed_planes import empty, expanded, matrix, table
-from bounds.enclosure import Axis, Enclosure, confine, is_last
+from bounds.enclosure import Axis, Enclosure, is_last
 from mdps.mdp import MDP, Array
 
 
@@ -80,8 +79,7 @@ class Law(Distributions):
 
     def __init__(self, table: Array) -> None:
         table = np.asarray(table, dtype=float)
-        off = _off_one(table)[..., None]
-        super().__init__(table, np.where(off == 0.0, 0.0, table * (off * 1.01) + rounding.TINY * (table > 0)))
+        super().__init__(table, _off_normalised(table))
         self.table = table
 
     def _rows(self, change: Callable[[Array], Array]) -> Law:
@@ -90,12 +88,11 @@ class Law(Distributions):
         return law
 
 
-def _off_one(rows: Array) -> Array:
-    """How far the sum of each row of a table [..., n] may be from one."""
-    *shape, n = rows.shape
-    batch, core = tuple(shape[:1]), tuple(shape[1:])
+def _off_normalised(rows: Array) -> Array:
+    """How far the entries of a table [..., n] may be from those of the normalised rows."""
+    batch, core = tuple(rows.shape[:1]) if rows.ndim > 1 else (), tuple(rows.shape[1:]) if rows.ndim > 1 else rows.shape
     off = empty(batch, core)
-    divergences.off_one(expanded(matrix(rows, batch, len(core) + 1), len(off) * n), n, off)
+    divergences.off_normalised(expanded(matrix(rows, batch, len(core)), len(off)), rows.shape[-1], off)
     return table(off, batch, core)
 
 
@@ -107,32 +104,3 @@ class Visits(Distributions):
     def __init__(self, mid: Array, rad: Array, other: Enclosure, where: NDArray[np.bool_]) -> None:
         super().__init__(mid, rad)
         self.other, self.where = other, where
-
-
-class Weighted(Enclosure):
-    """A product ``p f`` of distributions and numbers: its sum along the last axis lies between the least and the largest f."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, mid: Array, rad: Array, values: Enclosure) -> None:
-        super().__init__(mid, rad)
-        self.values = values
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Enclosure:
-        """Sum along axes; a mean along the last."""
-        total = super().sum(axis, keepdims)
-        if not is_last(axis, self.ndim) or np.shape(self.values)[-1:] != self.shape[-1:]:
-            return total
-        flat = total[..., 0] if keepdims else total
-        wide = flat.rad > 0.01 * np.abs(flat.mid)
-        if not wide.any():
-            return total
-        rows = Enclosure(*(np.broadcast_to(x, self.shape)[wide] for x in (self.values.mid, self.values.rad)))
-        low, high = rows.bounds()
-        least, most, sums = low.min(-1), high.max(-1), flat[wide]
-        with np.errstate(all="ignore"):
-            confined = confine(sums, least, most)
-        known = np.isfinite(least) & np.isfinite(most)
-        mid, rad = flat.mid.copy("K"), flat.rad.copy("K")
-        mid[wide], rad[wide] = np.where(known, confined.mid, sums.mid), np.where(known, confined.rad, sums.rad)
-        return Enclosure(mid[..., None], rad[..., None]) if keepdims else Enclosure(mid, rad)

@@ -14,7 +14,8 @@ from numba import types
 
 from bounds import doubled
 from bounds.doubled import SMALL
-from bounds.enclosed_elimination import COARSE, DRIFT, HORIZON, LEAST, LOST, PLACES, RELATIVE, SOLVE, Factors, lesser
+from bounds.enclosed_accuracy import COARSE, DRIFT, HORIZON, LEAST, LOST, PLACES, RELATIVE, SOLVE
+from bounds.enclosed_elimination import Factors, lesser
 from bounds.enclosed_planes import MATRIX, OUT, REFERENCES, VECTOR, empty, load, matrix, references, table
 from bounds.rounding import GROW, TINY, above, below, between, nonnegative
 from mdps import tiles
@@ -281,8 +282,35 @@ def confine(m: Any, r: Any, low: Any, high: Any) -> None:
         put(r, (i,), choose(wide, half, off))
 
 
+@inner(types.void(VECTOR, VECTOR, VECTOR, VECTOR, LANES))
+def confine_values(x: Any, radius: Any, given: Any, around: Any, horizon: Any) -> None:
+    """Values lie between those of rewards that are the same everywhere, the least and the largest there is."""
+    bottom, top = extent(given, around)
+    low, high = bottom * horizon - abs(bottom) * SLACK * horizon, top * horizon + abs(top) * SLACK * horizon
+    confine(x, radius, low, high)
+
+
+@inner(types.UniTuple(LANES, 2)(LANES, LANES))
+def settle_level(c: Any, off: Any) -> Any:
+    """A level with its radius; nothing known where either has overflown."""
+    right = (off < np.inf) & (abs(c) < np.inf)
+    return choose(right, c, 0.0), choose(right, off, np.inf)
+
+
+@inner(types.UniTuple(LANES, 2)(VECTOR, VECTOR, LANES, LANES, VECTOR, VECTOR, LANES))
+def confine_relative_values(x: Any, radius: Any, c: Any, off: Any, given: Any, around: Any, horizon: Any) -> Any:
+    """Relative values differ by no more than a horizon of rewards does, and the level is a mean of rewards; the level."""
+    bottom, top = extent(given, around)
+    width = (top - bottom) * (horizon * (1 + SLACK)) + TINY
+    confine(x, radius, -width, width)
+    wide = (off > 0.5 * (top - bottom)) & (top < np.inf) & (-np.inf < bottom)
+    middle, half = between(bottom, top)
+    return choose(wide, middle, c), choose(wide, half, off)
+
+
 @inner(types.UniTuple(LANES, 2)(types.boolean, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR))
-def _values(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
+def solve_values(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
+    """Values in the place of a reward, and of what it may be off by; the least product of either run."""
     n = x.shape[0]
     if twice:
         least = descend(m, ml, x, xl)
@@ -295,7 +323,8 @@ def _values(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
 
 
 @inner(types.UniTuple(LANES, 2)(types.boolean, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR))
-def _occupancy(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
+def solve_occupancy(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
+    """Visits in the place of a start, and of what it may be off by; the least product of either run."""
     n = x.shape[0]
     if twice:
         least = sweep(m, ml, x, xl, n)
@@ -308,8 +337,8 @@ def _occupancy(twice: Any, m: Any, ml: Any, x: Any, xl: Any, size: Any) -> Any:
 
 
 @inner(types.UniTuple(LANES, 5)(types.boolean, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, types.float64))
-def _relative_values(twice: Any, m: Any, ml: Any, time: Any, tl: Any, x: Any, xl: Any, size: Any, sign: Any) -> Any:
-    """The level in two floats and its radius besides."""
+def solve_relative_values(twice: Any, m: Any, ml: Any, time: Any, tl: Any, x: Any, xl: Any, size: Any, sign: Any) -> Any:
+    """The same for relative values; the level in two floats and what it may be off by besides."""
     if twice:
         least = descend(m, ml, x, xl)
         c, cl, product = ascend_relative(m, ml, time, tl, x, xl, sign)
@@ -403,11 +432,11 @@ def _solve(
         tiles.exchange(size, chosen)
         c, cl, spread = lanes(0.0), lanes(0.0), lanes(0.0)
         if kind == VALUES:
-            product, narrow = _values(twice, factors, factors_low, x, xl, size)
+            product, narrow = solve_values(twice, factors, factors_low, x, xl, size)
         elif kind == OCCUPANCY:
-            product, narrow = _occupancy(twice, factors, factors_low, x, xl, size)
+            product, narrow = solve_occupancy(twice, factors, factors_low, x, xl, size)
         elif kind == RELATIVE_VALUES:
-            product, narrow, c, cl, spread = _relative_values(
+            product, narrow, c, cl, spread = solve_relative_values(
                 twice, factors, factors_low, elapsed, elapsed_low, x, xl, size, sign
             )
         else:
@@ -415,30 +444,17 @@ def _solve(
         loss = lost(smallest(least, product), narrow, total, known_to)
         settle(x, xl, size, loss, radius)
         horizon = get(known_to, (HORIZON,))
-        if kind == VALUES:  # they lie between those of rewards that are the same everywhere
-            bottom, top = extent(given, around)
-            confine(
-                x,
-                radius,
-                bottom * horizon - abs(bottom) * SLACK * horizon,
-                top * horizon + abs(top) * SLACK * horizon,
-            )
+        if kind == VALUES:
+            confine_values(x, radius, given, around, horizon)
         elif kind == OCCUPANCY:
             for i in range(n):
                 middle, half = nonnegative(get(x, (i,)), get(radius, (i,)))
                 put(x, (i,), middle)
                 put(radius, (i,), half)
         elif kind == RELATIVE_VALUES:
-            off = (abs(cl) + spread + loss) * GROW
-            right = (off < np.inf) & (abs(c) < np.inf)
-            c, off = choose(right, c, 0.0), choose(right, off, np.inf)
+            c, off = settle_level(c, (abs(cl) + spread + loss) * GROW)
             if sign < 0.0:
-                bottom, top = extent(given, around)
-                width = (top - bottom) * (horizon * (1 + SLACK)) + TINY
-                confine(x, radius, -width, width)
-                wide = (off > 0.5 * (top - bottom)) & (top < np.inf) & (-np.inf < bottom)
-                middle, half = between(bottom, top)
-                c, off = choose(wide, middle, c), choose(wide, half, off)
+                c, off = confine_relative_values(x, radius, c, off, given, around, horizon)
             put(x, (n - 1,), lanes(0.0))  # the reference itself
             put(radius, (n - 1,), lanes(0.0))
             keep(c, level, 0, at)

@@ -8,7 +8,6 @@ compute with it. What it answers to which of numpy's functions is filed in :data
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,8 +17,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from bounds import rounded
-from bounds.arranged import arrange, arrange_rows, in_planes
+from bounds import rounded, rounded_shares
+from bounds.arranged import arrange, arrange_sums
+from bounds.tables import first_largest
 from mdps.lanes import WIDTH
 from mdps.mdp import Array
 from mdps.numbers import Numbers
@@ -64,8 +64,9 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
 
     def __init__(self, mid: Any, rad: Any = 0.0) -> None:
         self.mid: Array = np.asarray(mid, dtype=float)
-        radius = np.asarray(rad, dtype=float)
-        self.rad: Array = radius if radius.shape == self.mid.shape else np.broadcast_to(radius, self.mid.shape)
+        self.rad: Array = np.asarray(rad, dtype=float)
+        if self.rad.shape != self.mid.shape:
+            self.rad = np.broadcast_to(self.rad, self.mid.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -89,8 +90,7 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
 
     def bounds(self) -> tuple[Array, Array]:
         """Lower and upper ends, rounded outwards; -inf and inf where nothing is known."""
-        with np.errstate(all="ignore"):
-            return ends(self.mid, self.rad)
+        return ends(self.mid, self.rad)
 
     def either(self, other: Enclosure) -> Enclosure:
         """Of two enclosures of the same numbers, entry by entry the one that says more."""
@@ -156,7 +156,7 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
         ArithmeticError
             If the radii leave open which entry that is, and nobody keeps a list of such :func:`choices`.
         """
-        index = np.expand_dims(self.mid.argmax(axis), axis)
+        index = np.expand_dims(first_largest(self.mid) if axis in (-1, self.ndim - 1) else self.mid.argmax(axis), axis)
         low, high = self.bounds()
         top, least = np.take_along_axis(self.mid, index, axis), np.take_along_axis(low, index, axis)
         tied = (self.mid == top) & (self.rad == 0) & (np.take_along_axis(self.rad, index, axis) == 0)
@@ -179,18 +179,13 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
         raise TypeError("an enclosure is no float array; take its .mid, its .bounds() or compute with it as it is")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__":
-            return NotImplemented
         answer = UFUNCS.get(ufunc.__name__)
-        if answer is None or any(
-            np.iscomplexobj(x) for x in inputs if not isinstance(x, Numbers) and not hasattr(x, "certainly")
-        ):
+        if method != "__call__" or answer is None or any([_complex(x) for x in inputs]):
             return NotImplemented
-        out, where = kwargs.pop("out", None), kwargs.pop("where", True)
+        out, where = (kwargs.pop("out", None), kwargs.pop("where", True)) if kwargs else (None, True)
         if kwargs or (out is not None and not isinstance(out[0], Enclosure)):
             return NotImplemented
-        with np.errstate(all="ignore"):  # what overflows or is nan is known to be unknown
-            value = answer(*inputs)
+        value = answer(*inputs)
         return value if out is None else np.where(where, value, out[0])
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -217,6 +212,12 @@ class Top(Enclosure):
         self.parts = parts
 
 
+def _complex(x: Any) -> bool:
+    if isinstance(x, Numbers | float | int):
+        return False
+    return x.dtype.kind == "c" if isinstance(x, np.ndarray) else isinstance(x, complex | np.complexfloating)
+
+
 def is_last(axis: Axis, ndim: int) -> bool:
     """Whether that is the last axis and no other."""
     return axis is not None and tuple(a % ndim for a in ((axis,) if isinstance(axis, int) else axis)) == (ndim - 1,)
@@ -229,8 +230,9 @@ def pair(x: Any) -> tuple[Any, Any]:
 
 def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
     """Two pairs to one, entry by entry: :data:`bounds.rounded.ADD` and what follows it."""
-    given = arrange((*pair(x), *pair(y)))
-    mid, rad = given.room(), given.room()
+    (a, ra), (b, rb) = pair(x), pair(y)
+    given = arrange((a, ra, b, rb))
+    mid, rad = given.room()
     rounded.combine(operation, *given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)
 
@@ -238,7 +240,7 @@ def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
 def unary(operation: int, x: Any, value: Any = 0.0) -> tuple[Array, Array]:
     """A function of a pair, entry by entry: :data:`bounds.rounded.ABSOLUTE` and what follows it."""
     given = arrange((*pair(x), value))
-    mid, rad = given.room(), given.room()
+    mid, rad = given.room()
     rounded.apply(operation, *given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)
 
@@ -246,7 +248,7 @@ def unary(operation: int, x: Any, value: Any = 0.0) -> tuple[Array, Array]:
 def decided(question: int, x: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether ``x < y``, or as :data:`bounds.rounded.LESS` and what follows it say, may be and must be."""
     given: Any = arrange((*pair(x), *pair(y)))
-    possibly, certainly = given.room(np.bool_), given.room(np.bool_)
+    possibly, certainly = given.room(np.bool_)
     rounded.compare(question, *given.matrices, given.rows, possibly, certainly)
     return given.table(possibly), given.table(certainly)
 
@@ -254,7 +256,7 @@ def decided(question: int, x: Any, y: Any) -> tuple[NDArray[np.bool_], NDArray[n
 def ends(mid: Array, rad: Array) -> tuple[Array, Array]:
     """Lower and upper ends of pairs, rounded outwards."""
     given = arrange((mid, rad))
-    low, high = given.room(), given.room()
+    low, high = given.room()
     rounded.ends(*given.matrices, given.rows, low, high)
     return given.table(low), given.table(high)
 
@@ -263,12 +265,12 @@ def reduced(question: int, x: Any, axis: Axis, keepdims: bool) -> Enclosure:
     """What entries along axes come to: :data:`bounds.rounded.TOTAL` and what follows it."""
     x = x if isinstance(x, Enclosure) else Enclosure(x)
     axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
-    matrices, rows, count, table = arrange_rows(x.mid, x.rad, axes)
-    if not axes or 0 in (n := tuple(x.shape[a] for a in axes)):
+    if not axes or 0 in [x.shape[a] for a in axes]:
         raise ValueError(f"a reduction along axes {axes} of shape {x.shape} is of no entries; give at least one")
-    mid, rad = (np.empty((rows.shape[1] // math.prod(n), max(count, WIDTH))) for _ in range(2))
-    rounded.reduce(question, *matrices, rows, mid, rad)
-    mid, rad = table(mid), table(rad)
+    given = arrange_sums((x.mid, x.rad), x.shape, axes)
+    mid, rad = given.room()
+    rounded.reduce(question, *given.matrices, given.rows, mid, rad)
+    mid, rad = given.table(mid), given.table(rad)
     if keepdims:
         for a in sorted(axes):
             mid, rad = np.expand_dims(mid, a), np.expand_dims(rad, a)
@@ -277,32 +279,21 @@ def reduced(question: int, x: Any, axis: Axis, keepdims: bool) -> Enclosure:
 
 def shared(x: Enclosure) -> tuple[Array, Array]:
     """``w / sum w`` along the last axis."""
-    axes = (x.ndim - 1,)
-    matrices, rows, count, _ = arrange_rows(x.mid, x.rad, axes)
-    n = x.shape[-1]
-    mid: Array
-    rad: Array
-    mid, rad = (np.empty((rows.shape[1], max(count, WIDTH))) for _ in range(2))
-    rounded.shares(n, *matrices, rows, mid, rad)
-    if in_planes(x.mid):
-        core = x.shape[1:]
-        mid, rad = (m[:, :count].reshape(*core, count).transpose(len(core), *range(len(core))) for m in (mid, rad))
-    else:
-        mid, rad = (m[:, :count].T.reshape(x.shape) for m in (mid, rad))
-    return mid, rad
+    given = arrange_sums((x.mid, x.rad), x.shape, (x.ndim - 1,))
+    found = []
+    mid, rad = (np.empty((given.rows.shape[1], max(given.columns, WIDTH))) for _ in range(2))
+    rounded_shares.shares(given.terms, *given.matrices, given.rows, mid, rad)
+    for matrix in (mid[:, : given.columns], rad[:, : given.columns]):
+        if given.columns == x.shape[0]:  # side by side
+            found.append(np.moveaxis(matrix.reshape(*x.shape[1:], given.columns), -1, 0))
+        else:
+            found.append(matrix.T.reshape(x.shape))
+    return found[0], found[1]
 
 
 def middle(low: Array, high: Array) -> tuple[Array, Array]:
     """Intervals as pairs; the lower end of one stays at or above zero where it was exactly that."""
     given = arrange((low, high))
-    mid, rad = given.room(), given.room()
+    mid, rad = given.room()
     rounded.middle(*given.matrices, given.rows, mid, rad)
     return given.table(mid), given.table(rad)
-
-
-def confine(x: Enclosure, low: Array, high: Array) -> Enclosure:
-    """Numbers that are known to lie in [low, high] too."""
-    least, most = x.bounds()
-    mid, rad = middle(np.maximum(low, least), np.minimum(high, most))
-    wide = x.rad > 0.5 * (high - low)
-    return Enclosure(np.where(wide, mid, x.mid), np.where(wide, rad, x.rad))

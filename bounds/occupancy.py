@@ -10,7 +10,8 @@ from bounds import divergences
 from bounds.catalogue import Mask, lemma
 from bounds.comparison import Comparison, once, unit_values
 from bounds.planar_average import Average, average
-from bounds.tables import connected, dot, floats_in_planes, largest, normalised, overlap, total
+from bounds.spreads import overlap
+from bounds.tables import connected, dot, floats_in_planes, largest, normalised, total
 from mdps.elimination import Resolvent, backup, eliminate, forward
 from mdps.mdp import Array
 from mdps.numbers import Numbers

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from bounds.comparison import Comparison, once
+from bounds.steps import worth
 from bounds.tables import centred, normalised, stacked
 from mdps import repeated
-from mdps.evaluate import values_and_advantages
 from mdps.mdp import MDP, Array, uniform_policy
 from mdps.numbers import Numbers
 from mdps.optimal import optimal_policy
@@ -31,7 +31,7 @@ def natural_values(mdp: MDP, *steps: Array) -> list[list[Array]]:
     if not any(isinstance(step, Numbers) for step in steps):
         found = repeated.natural_values(mdp, stacked(*steps))
         return [[found[..., k, t, :] for t in range(repeated.STEPS)] for k in range(len(steps))]
-    start = values_and_advantages(mdp, uniform_policy(mdp))[1]
+    start = worth(mdp, uniform_policy(mdp))[1]
     return [list(_followed(mdp, start, step[..., None, None])) for step in steps]
 
 
@@ -39,5 +39,5 @@ def _followed(mdp: MDP, A: Array, step: Array) -> Iterator[Array]:
     theta = np.zeros_like(mdp.R)
     for _ in range(repeated.STEPS):
         theta = theta + step * A
-        V, A = values_and_advantages(mdp, normalised(np.exp(centred(theta))))
+        V, A = worth(mdp, normalised(np.exp(centred(theta))))
         yield V

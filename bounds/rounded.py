@@ -20,8 +20,8 @@ from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM = range(5)
-"""What :func:`combine` does."""
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, FALL = range(7)
+"""What :func:`combine` does; a fall is a difference that is known not to be positive."""
 
 LESS, LESS_EQUAL, EQUAL = range(3)
 """What :func:`compare` asks."""
@@ -45,7 +45,8 @@ _SIZE = types.int64
 
 
 @inner(_FOUR)
-def _add(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+def add(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Sum of two pairs, and where :func:`bounds.rounding.plus` has to say what it is."""
     s, error = two_sum(a, b)
     r = (ra + rb + abs(error)) * GROW
     odd = ~(r < np.inf) | ((ra <= a) & (rb <= b) & (r > s))
@@ -59,7 +60,8 @@ def _doubles(x: Any) -> Any:
 
 
 @inner(_FOUR)
-def _multiply(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+def multiply(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Product of two pairs, and where :func:`bounds.rounding.product` has to say what it is."""
     p = a * b
     whole, wide = abs(a), abs(b)
     carried = whole * rb + ra * (wide + rb)
@@ -72,7 +74,8 @@ def _multiply(a: Any, ra: Any, b: Any, rb: Any) -> Any:
 
 
 @inner(_FOUR)
-def _divide(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+def divide(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Quotient of two pairs, and where :func:`bounds.rounding.quotient` has to say what it is."""
     q, wide = a / b, abs(b)
     exact = (rb == 0.0) & (
         (wide == 1.0) | (_doubles(b) & ((ra == 0.0) | (ra > TINY * 8)) & (abs(q) > TINY))
@@ -87,7 +90,8 @@ def _divide(a: Any, ra: Any, b: Any, rb: Any) -> Any:
 
 
 @inner(_FOUR)
-def _larger(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+def larger(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Maximum of two pairs, and where :func:`bounds.rounded_functions.larger` has to say what it is."""
     low_a, high_a, low_b, high_b = below(a, ra), above(a, ra), below(b, rb), above(b, rb)
     first, second = low_a >= high_b, low_b >= high_a
     m, r = between(largest(low_a, low_b), largest(high_a, high_b))
@@ -106,11 +110,19 @@ def _combined(operation: Any, a: Any, ra: Any, b: Any, rb: Any) -> Any:
         return product(a, ra, b, rb)
     if operation == DIVIDE:
         return quotient(a, ra, b, rb)
-    return functions.larger(a, ra, b, rb)
+    if operation == FALL:
+        m, r = plus(a, ra, -b, rb)
+        m, r = nonnegative(-m, r)
+        return -m, r
+    if operation == MAXIMUM:
+        return functions.larger(a, ra, b, rb)
+    m, r = functions.larger(-a, ra, -b, rb)
+    return -m, r
 
 
 @inner(types.float64(TABLE, _SIZE, _SIZE))
-def _single(matrix: Any, k: Any, i: Any) -> Any:
+def single(matrix: Any, k: Any, i: Any) -> Any:
+    """A number of row k of a matrix, that of the i-th instance."""
     return matrix[k, 0] if matrix.shape[1] == 1 else matrix[k, i]
 
 
@@ -125,15 +137,22 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
             x, rx = fetch(a, ka, at), fetch(ra, kra, at)
             y, ry = fetch(b, kb, at), fetch(rb, krb, at)
             if operation == ADD:
-                mid, rad, odd = _add(x, rx, y, ry)
+                mid, rad, odd = add(x, rx, y, ry)
             elif operation == SUBTRACT:
-                mid, rad, odd = _add(x, rx, -y, ry)
+                mid, rad, odd = add(x, rx, -y, ry)
             elif operation == MULTIPLY:
-                mid, rad, odd = _multiply(x, rx, y, ry)
+                mid, rad, odd = multiply(x, rx, y, ry)
             elif operation == DIVIDE:
-                mid, rad, odd = _divide(x, rx, y, ry)
+                mid, rad, odd = divide(x, rx, y, ry)
+            elif operation == FALL:
+                mid, rad, odd = add(x, rx, -y, ry)
+                mid, rad = nonnegative(-mid, rad)
+                mid = -mid
+            elif operation == MAXIMUM:
+                mid, rad, odd = larger(x, rx, y, ry)
             else:
-                mid, rad, odd = _larger(x, rx, y, ry)
+                mid, rad, odd = larger(-x, rx, -y, ry)
+                mid = -mid
             keep(mid, m, k, at)
             keep(rad, r, k, at)
             if some(odd):
@@ -141,7 +160,7 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
                 for i in range(at, at + WIDTH):
                     if again[0, i - at]:
                         m[k, i], r[k, i] = _combined(
-                            operation, _single(a, ka, i), _single(ra, kra, i), _single(b, kb, i), _single(rb, krb, i)
+                            operation, single(a, ka, i), single(ra, kra, i), single(b, kb, i), single(rb, krb, i)
                         )
 
 
@@ -225,7 +244,7 @@ def _apply(operation: Any, a: Any, ra: Any, value: Any) -> Any:
     if operation == LOG1P:
         m, r, odd = _logged(a, ra, (1.0 + below(a, ra)) * (1 - 4 * U), value)
         return m, choose((a == 0.0) & (ra == 0.0), 0.0, r), odd
-    m, r, odd = _multiply(a, ra, a, ra)
+    m, r, odd = multiply(a, ra, a, ra)
     return m, r, odd | (r > m)
 
 
@@ -244,7 +263,7 @@ def apply(operation: Any, a: Any, ra: Any, value: Any, rows: Any, m: Any, r: Any
                 keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
                     if again[0, i - at]:
-                        m[k, i], r[k, i] = _applied(operation, _single(a, rows[0, k], i), _single(ra, rows[1, k], i))
+                        m[k, i], r[k, i] = _applied(operation, single(a, rows[0, k], i), single(ra, rows[1, k], i))
 
 
 @chunked(types.void(*[TABLE] * 4, _INDEX, _OUT, _OUT))
@@ -267,12 +286,13 @@ def power(a: Any, ra: Any, exponent: Any, value: Any, rows: Any, m: Any, r: Any)
                 for i in range(at, at + WIDTH):
                     if again[0, i - at]:
                         m[k, i], r[k, i] = functions.power(
-                            _single(a, rows[0, k], i), _single(ra, rows[1, k], i), _single(exponent, rows[2, k], i)
+                            single(a, rows[0, k], i), single(ra, rows[1, k], i), single(exponent, rows[2, k], i)
                         )
 
 
 @inner(_PAIR(TABLE, TABLE, _INDEX, _SIZE, _SIZE, _SIZE))
-def _sum(a: Any, ra: Any, rows: Any, first: Any, stop: Any, at: Any) -> Any:
+def summed(a: Any, ra: Any, rows: Any, first: Any, stop: Any, at: Any) -> Any:
+    """Sum of a row, and where :func:`bounds.rounded_functions.total` has to say what it is."""
     s, radius = fetch(a, rows[0, first], at), fetch(ra, rows[1, first], at)
     positive = radius <= s
     for k in range(first + 1, stop):
@@ -308,9 +328,10 @@ def _reduced(question: Any, a: Any, ra: Any) -> Any:
 
 
 @inner(types.void(TABLE, TABLE, _INDEX, _SIZE, _SIZE, types.float64[::1], types.float64[::1]))
-def _column(a: Any, ra: Any, rows: Any, first: Any, i: Any, x: Any, rx: Any) -> None:
+def column(a: Any, ra: Any, rows: Any, first: Any, i: Any, x: Any, rx: Any) -> None:
+    """Write a row of the i-th instance, from ``first`` on, into x and rx."""
     for j in range(x.shape[0]):
-        x[j], rx[j] = _single(a, rows[0, first + j], i), _single(ra, rows[1, first + j], i)
+        x[j], rx[j] = single(a, rows[0, first + j], i), single(ra, rows[1, first + j], i)
 
 
 @chunked(types.void(_SIZE, TABLE, TABLE, _INDEX, _OUT, _OUT))
@@ -324,12 +345,12 @@ def reduce(question: Any, a: Any, ra: Any, rows: Any, m: Any, r: Any) -> None:
         for block in range((count + WIDTH - 1) // WIDTH):
             at = start(block, count)
             if question == TOTAL:
-                mid, rad, odd = _sum(a, ra, rows, first, stop, at)
+                mid, rad, odd = summed(a, ra, rows, first, stop, at)
             else:
                 mid, rad = _top(a, ra, rows, first, stop, at, 1.0)
                 if question == SPAN:
                     bottom, down = _top(a, ra, rows, first, stop, at, -1.0)
-                    mid, rad, odd = _add(mid, rad, bottom, down)
+                    mid, rad, odd = add(mid, rad, bottom, down)
                     odd |= rad > mid
                 else:
                     odd = ~(rad < np.inf) | ~(abs(mid) < np.inf)
@@ -339,35 +360,8 @@ def reduce(question: Any, a: Any, ra: Any, rows: Any, m: Any, r: Any) -> None:
                 keep(odd, again, 0, 0)
                 for i in range(at, at + WIDTH):
                     if again[0, i - at]:
-                        _column(a, ra, rows, first, i, x, rx)
+                        column(a, ra, rows, first, i, x, rx)
                         m[k, i], r[k, i] = _reduced(question, x, rx)
-
-
-@chunked(types.void(_SIZE, TABLE, TABLE, _INDEX, _OUT, _OUT))
-def shares(n: Any, w: Any, rw: Any, rows: Any, m: Any, r: Any) -> None:
-    """``w / sum w`` of rows of n nonnegative pairs; see :func:`bounds.rounded_functions.shares`."""
-    count = m.shape[1]
-    x, rx, y, ry = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    again = np.empty((1, WIDTH), np.bool_)
-    for first in range(0, m.shape[0], n):
-        for block in range((count + WIDTH - 1) // WIDTH):
-            at = start(block, count)
-            whole, radius, odd = _sum(w, rw, rows, first, first + n, at)
-            odd |= ~(whole > TINY * 2.0**61)
-            for k in range(first, first + n):
-                part, off = fetch(w, rows[0, k], at), fetch(rw, rows[1, k], at)
-                mid, rad, strange = _divide(part, off, whole, radius)
-                odd |= strange | ~(off <= part) | ~(rad <= 2.0**-20 * mid)
-                keep(mid, m, k, at)
-                keep(rad, r, k, at)
-            if some(odd):
-                keep(odd, again, 0, 0)
-                for i in range(at, at + WIDTH):
-                    if again[0, i - at]:
-                        _column(w, rw, rows, first, i, x, rx)
-                        functions.shares(x, rx, y, ry)
-                        for j in range(n):
-                            m[first + j, i], r[first + j, i] = y[j], ry[j]
 
 
 @chunked(types.void(TABLE, TABLE, _INDEX, _OUT, _OUT))

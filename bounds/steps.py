@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from bounds import divergences, planar_steps, planar_tables, tables
 from bounds.comparison import Comparison
+from bounds.enclosed_worth import visits as visits_of_enclosures
+from bounds.enclosed_worth import worth as worth_of_enclosures
 from mdps import planar_resolvent
+from mdps.evaluate import values_and_advantages
 from mdps.evaluate import visits as visits_in
-from mdps.mdp import Array
+from mdps.mdp import MDP, Array
 
 
 class Step(NamedTuple):
@@ -38,5 +41,12 @@ def gain(c: Comparison, pi: Array) -> Array:
 
 def visits(c: Comparison, pi: Array) -> Array:
     """``rho`` [*B,S] of a policy [*B,S,A]; the sum over t of gamma^t Pr(s_t = s)."""
-    found = planar_resolvent.visits(c.mdp.P, pi, c.gamma, c.mdp.rho0)
+    found = visits_of_enclosures(c.mdp, pi)
+    found = planar_resolvent.visits(c.mdp.P, pi, c.gamma, c.mdp.rho0) if found is None else found
     return visits_in(c.mdp, pi) if found is None else found
+
+
+def worth(mdp: MDP, pi: Array) -> tuple[Array, Array]:
+    """V [*B,S] and A [*B,S,A] of a policy [*B,S,A] that needs no check."""
+    found = worth_of_enclosures(mdp, pi)
+    return values_and_advantages(mdp, pi) if found is None else found

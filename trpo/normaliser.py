@@ -28,6 +28,9 @@ class Normaliser(nn.Module):
         self.register_buffer("square", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
         self.clip, self.centre = clip, centre
+        self._known: tuple[Any, tuple[Tensor, ...], Tensor, Tensor] | None = (
+            None  # of the last rows: a step in an environment has a few
+        )
 
     def update(self, rows: NDArray[Any]) -> None:
         """Take in rows [N, *shape] (Chan, Golub and LeVeque 1983: merging two sets of moments).
@@ -64,5 +67,14 @@ class Normaliser(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """Normalise rows [N, *shape], in their own precision."""
-        shift = self.mean if self.centre else torch.zeros_like(self.mean)
-        return ((rows - shift.to(rows)) / self.std.to(rows)).clamp(-self.clip, self.clip)
+        shift, std = self._moments(rows)
+        return ((rows - shift) / std).clamp(-self.clip, self.clip)
+
+    def _moments(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """What to take off and to divide by, as numbers of the rows' kind: worked out anew where the moments have changed."""
+        state, kind = (self.mean, self.square, self.count), (rows.dtype, rows.device, self.centre)
+        known = self._known
+        if known is None or known[0] != kind or not all(map(torch.equal, known[1], state)):
+            shift = self.mean if self.centre else torch.zeros_like(self.mean)
+            known = self._known = kind, tuple(x.clone() for x in state), shift.to(rows), self.std.to(rows)
+        return known[2:]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bounds.arranged import arrange, arrange_rows, in_planes, padded
+from bounds.arranged import arrange, arrange_sums, in_planes, padded
 from bounds.enclosure import Enclosure
 
 SHAPES = [
@@ -34,7 +34,7 @@ LAYOUTS = {
 
 def written_out(given, k):
     """The k-th table as kernels read it, entry by entry, in the shape of the result."""
-    matrix, result = given.matrices[k], given.room()
+    matrix, (result, _) = given.matrices[k], given.room()
     for entry, row in enumerate(given.rows[k]):
         result[entry] = matrix[row, 0] if matrix.shape[1] == 1 else matrix[row]
     assert matrix.flags.c_contiguous
@@ -64,12 +64,25 @@ def test_rows_are_those_along_the_axes(count, layout, radii, axes):
         "repeated": np.broadcast_to(np.abs(mid[:, :1]), mid.shape),
         "one": np.broadcast_to(0.5, mid.shape),
     }
-    matrices, rows, found, table = arrange_rows(mid, rad[radii], axes)
+    given = arrange_sums((mid, rad[radii]), mid.shape, axes)
     n = int(np.prod([mid.shape[a] for a in axes]))
-    for matrix, row, x in zip(matrices, rows, (mid, rad[radii]), strict=True):
-        wide = np.broadcast_to(matrix[row], (len(row), max(found, matrix.shape[1])))
+    assert given.terms == n
+    for matrix, row, x in zip(given.matrices, given.rows, (mid, rad[radii]), strict=True):
+        wide = np.broadcast_to(matrix[row], (len(row), max(given.columns, matrix.shape[1])))
         total = wide.reshape(-1, n, wide.shape[1]).sum(1)
-        np.testing.assert_allclose(table(total), x.sum(axes), rtol=1e-14, atol=1e-14)
+        assert total.shape[0] == len(given.room()[0])
+        np.testing.assert_allclose(given.table(total), x.sum(axes), rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_axes_in_another_order_are_read_where_they_lie(count):
+    """As a contraction wants them: a table in planes is not copied for it, its rows are only read in another order."""
+    table = LAYOUTS["in planes"](np.random.default_rng(0).standard_normal((count, 3, 2, 4)))
+    view, other = table.transpose(0, 3, 1, 2), np.ones((count, 1, 1, 2))
+    given = arrange_sums((view, other), view.shape, (2, 3))
+    assert np.shares_memory(given.matrices[0], table) == (count >= 16)
+    np.testing.assert_array_equal(given.matrices[0][given.rows[0], :count], np.moveaxis(view, 0, -1).reshape(24, count))
+    np.testing.assert_allclose(given.table(given.matrices[0][given.rows[0]].reshape(4, 6, -1).sum(1)), view.sum((2, 3)))
 
 
 def test_numbers_of_any_kind_become_floats():

@@ -3,12 +3,17 @@
 The end of a usage may differ by its last bits: numpy's functions do, by where in memory an entry lies.
 """
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from bounds import CATALOGUE, by_floats, certify_batch, compare
 from bounds.catalogue import Claim
 from bounds.enclosed_comparison import enclose
+from bounds.enclosed_usage import told
+from bounds.enclosure import Enclosure
 from bounds.pairs import PAIRINGS
 from mdps.families import garnet
 
@@ -130,11 +135,39 @@ def test_chunks_hold_no_more_than_they_may(chunk, numbers, fewest, most, monkeyp
 
 def test_usage_is_between_its_ends():
     """Where the right may be zero, or nothing is known of it, the usage may be anything; where it is infinite, it is zero."""
-    left, left_most = np.array([0.1, 0.1, 0.1, 0.0, 0.0, 0.1, 0.1]), np.array([0.2, 0.2, 0.2, 0.2, 0.0, 0.2, 0.2])
-    right, right_most = (
-        np.array([-0.0, -1e-9, -np.inf, 0.1, 0.0, np.inf, 0.1]),
-        np.array([0.3, 0.3, np.inf, 0.3, 0.0, np.inf, 0.3]),
-    )
-    least, most = by_floats._float_usage(left, left_most, right, right_most)
-    np.testing.assert_allclose(least, [1 / 3, 1 / 3, 0, 0, 0, 0, 1 / 3], rtol=1e-15)
-    np.testing.assert_allclose(most, [np.inf, np.inf, np.inf, 2, 0, 0, 2], rtol=1e-15)
+    left = Enclosure(np.array([0.75, 0.75, 0.75, 0.5, 0.0, 0.75, 0.75]), np.array([0.25, 0.25, 0.25, 0.5, 0.0, 0.25, 0.25]))
+    right = Enclosure(np.array([0.75, 0.5, 0.0, 0.75, 0.0, np.inf, 1.0]), np.array([0.75, 1.0, np.inf, 0.25, 0.0, 0.0, 0.5]))
+    found = told(left, right, (7,))
+    np.testing.assert_allclose(found.least, [1 / 3, 1 / 3, 0, 0, 0, 0, 1 / 3], rtol=1e-15)
+    np.testing.assert_allclose(found.most, [np.inf, np.inf, np.inf, 2, 0, 0, 2], rtol=1e-15)
+    assert (found.least[[0, 1, 6]] < 1 / 3 + 1e-17).all()
+    assert (found.most[[3, 6]] > 2).all()
+    np.testing.assert_array_equal(found.holds, [False, False, False, False, True, True, False])
+    assert not found.violated.any()
+
+
+def test_an_instance_is_broken_by_one_of_its_entries_and_holds_in_all():
+    """Entries of an instance are further axes of a side; a side that is the same for all of them is repeated."""
+    left = Enclosure(np.array([[0.1, 0.2, 0.9], [0.1, 0.2, 0.3], [0.1, 0.2, 0.5]]), 1e-3)
+    right = np.broadcast_to(np.array(0.5), (3, 3))
+    for x, y in ((left, right), (Enclosure(np.asfortranarray(left.mid), left.rad), Enclosure(right, 0.0))):
+        found = told(x, y, (3,))
+        np.testing.assert_array_equal(found.holds, [False, True, False])
+        np.testing.assert_array_equal(found.violated, [True, False, False])
+        np.testing.assert_allclose(found.least, [0.899 / 0.5, 0.299 / 0.5, 0.499 / 0.5], rtol=1e-15)
+        np.testing.assert_allclose(found.most, [0.901 / 0.5, 0.301 / 0.5, 0.501 / 0.5], rtol=1e-15)
+    assert told(left.mid[2], right[2], ()).holds  # in floats alone, which are what they say
+
+
+def test_a_chunk_is_gone_with_its_last_name():
+    """Its tables are a hundred megabytes: in a circle of references they would stay until somebody collects them."""
+    enclosed = enclose(comparison((17,)))
+    for name in ("npg-rate", "kl-trpo"):
+        CATALOGUE[name].sides(enclosed)
+    gone = weakref.ref(enclosed)
+    gc.disable()
+    try:
+        del enclosed
+        assert gone() is None
+    finally:
+        gc.enable()

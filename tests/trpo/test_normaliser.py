@@ -1,5 +1,7 @@
 """Running moments against numpy's of all rows at once."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,30 @@ def test_state_dict_carries_it():
     for normaliser in (a, b):
         normaliser.update(np.ones((1, 2)))
     assert torch.equal(a.std, b.std)
+
+
+@pytest.mark.parametrize("change", ["update", "load", "centre", "copy"])
+def test_what_it_remembers_is_what_it_would_work_out(change):
+    rng, rows = np.random.default_rng(4), torch.linspace(-3, 3, 8).reshape(4, 2)
+    one = Normaliser((2,))
+    one(rows)  # remembers moments of nothing
+    if change == "load":
+        other = Normaliser((2,))
+        other.update(rng.normal(size=(9, 2)))
+        one.load_state_dict(other.state_dict())
+    elif change == "centre":
+        one.update(rng.normal(3.0, 1.0, (9, 2)))
+        one(rows)
+        one.centre = False
+    else:
+        one.update(rng.normal(size=(9, 2)))
+    if change == "copy":
+        one = copy.deepcopy(one)
+        one.mean += 1.0
+    shift = one.mean if one.centre else torch.zeros(2)
+    expected = ((rows - shift.float()) / one.std.float()).clamp(-10, 10)
+    for again in (rows, rows.double(), rows):
+        torch.testing.assert_close(one(again), expected.to(again.dtype), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

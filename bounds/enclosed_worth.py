@@ -1,0 +1,265 @@
+"""V and A, or the visits, of a policy that is known to within radii, in one kernel: what an update asks for, step after step.
+
+The steps are those of :func:`mdps.evaluate.values_and_advantages` on enclosures, in the same order and with the radii that
+:mod:`bounds.enclosed_elimination`, :mod:`bounds.enclosed_solves`, :mod:`bounds.enclosed_kernels` and
+:mod:`bounds.rounded_products` give them one by one: only that nothing of it is written to memory, and the process is read once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from bounds.enclosed_accuracy import HORIZON, PLACES, RELATIVE, SOLVE, accuracy, deviation
+from bounds.enclosed_elimination import chain_plain, factor_plain
+from bounds.enclosed_laws import Distributions, Law
+from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, empty, expanded, load, matrix, table
+from bounds.enclosed_solves import (
+    confine_relative_values,
+    confine_values,
+    lost,
+    settle,
+    settle_level,
+    solve_occupancy,
+    solve_relative_values,
+    solve_values,
+    source,
+)
+from bounds.enclosure import Enclosure
+from bounds.rounded import add, multiply
+from bounds.rounded_products import extent, within
+from bounds.rounding import GROW, TINY, U, known, nonnegative, two_sum
+from mdps import tiles
+from mdps.kernels import chunked, inner
+from mdps.lane_masks import choose, fetch, keep, smallest, start
+from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
+from mdps.mdp import MDP, Array
+
+_PAIR = types.UniTuple(LANES, 2)
+
+
+def worth(mdp: MDP, pi: Array) -> tuple[Array, Array] | None:
+    """V [*B,S] and A [*B,S,A] of a policy [*B,S,A]; None where it, or the process, is not of the kind that this is about.
+
+    Float tables whose exact normalisation is meant, exact rewards and discounts, and a policy of enclosures that sum to one. A
+    policy that is another such table is evaluated in two floats.
+    """
+    rewards: Any = mdp.R
+    if (given := _tables(mdp, pi)) is None or (isinstance(rewards, Enclosure) and rewards.rad.any()):
+        return None
+    batch, *tables = given
+    reward = matrix(rewards.mid if isinstance(rewards, Enclosure) else rewards, batch, 2)
+    cores = ((mdp.S,), (mdp.S,), (mdp.S, mdp.A), (mdp.S, mdp.A))
+    found = [empty(batch, core) for core in cores]
+    _worth(*tables, reward, *found)
+    V, rV, A, rA = (table(x, batch, core) for x, core in zip(found, cores, strict=True))
+    return Enclosure(V, rV), Enclosure(A, rA)  # type: ignore[return-value]
+
+
+def visits(mdp: MDP, pi: Array) -> Array | None:
+    """rho [*B,S] of a policy of that kind; None where :func:`worth` is not about it."""
+    start: Any = mdp.rho0
+    if (given := _tables(mdp, pi)) is None or not isinstance(start, Enclosure):
+        return None
+    batch, *tables = given
+    rho, off = empty(batch, (mdp.S,)), empty(batch, (mdp.S,))
+    _visits(*tables, *(expanded(matrix(x, batch, 1), mdp.S) for x in (start.mid, start.rad)), rho, off)
+    return Enclosure(table(rho, batch, (mdp.S,)), table(off, batch, (mdp.S,)))  # type: ignore[return-value]
+
+
+def _tables(mdp: MDP, pi: Array) -> tuple[Any, ...] | None:
+    """The batch, then P, pi, its radii and gamma as kernels read them."""
+    whole: Any = (mdp.P, mdp.gamma, pi)
+    P, gamma, policy = whole
+    if not isinstance(P, Law) or not isinstance(policy, Distributions) or isinstance(policy, Law):
+        return None
+    if isinstance(gamma, Enclosure) and gamma.rad.any():
+        return None
+    batch, pairs = np.broadcast_shapes(mdp.batch, policy.shape[:-2]), mdp.S * mdp.A
+    law, off = (expanded(matrix(x, batch, 2), pairs) for x in (policy.mid, policy.rad))
+    discount = matrix(gamma.mid if isinstance(gamma, Enclosure) else gamma, batch, 0)
+    return batch, expanded(matrix(P.table, batch, 3), pairs * mdp.S), law, off, discount
+
+
+@inner(types.void(VECTOR, TABLE, TABLE, LANES, SIZE, VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, INDEX, VECTOR))
+def _factor(
+    P: Any, pi: Any, off: Any, gamma: Any, at: Any, law: Any, m: Any, weight: Any, time: Any, room_for: Any, chosen: Any, out: Any
+) -> None:
+    """Eliminate ``I - gamma P_pi`` in the place of m, with times and references, and write what its solves are known to."""
+    n = time.shape[0]
+    actions = law.shape[0] // n
+    load(pi, at, law)
+    chosen[:] = n - 1
+    least = chain_plain(P, law, gamma, m, weight)
+    least = smallest(least, factor_plain(gamma, m, time))
+    if tiles.rare(time):
+        tiles.choose(m, time, room_for, chosen)
+        least = smallest(least, chain_plain(P, law, gamma, m, weight))
+        tiles.exchange_states(m, chosen)
+        least = smallest(least, factor_plain(gamma, m, time))
+    part, drift = deviation(pi, off, actions, at)
+    accuracy(part, drift, gamma, least, n, actions, False, out)
+
+
+@inner(_PAIR(TABLE, TABLE, VECTOR, VECTOR, SIZE, SIZE, SIZE))
+def _mean(law: Any, off: Any, x: Any, r: Any, first: Any, n: Any, at: Any) -> Any:
+    """``sum_a pi(a) x(a)`` of a state whose actions are those from ``first`` on."""
+    s, radius, _ = multiply(fetch(law, first, at), fetch(off, first, at), get(x, (first,)), get(r, (first,)))
+    low, high = extent(get(x, (first,)), get(r, (first,)), lanes(np.inf), lanes(-np.inf))
+    for k in range(first + 1, first + n):
+        y, ry = get(x, (k,)), get(r, (k,))
+        p, rp, _ = multiply(fetch(law, k, at), fetch(off, k, at), y, ry)
+        s, error = two_sum(s, p)
+        radius += rp + abs(error)
+        low, high = extent(y, ry, low, high)
+    m, r = known(s, radius * (GROW + 4 * U * n))
+    return within(m, r, low, high)
+
+
+@inner(_PAIR(LANES, LANES, LANES, LANES))
+def _less(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Difference of two pairs."""
+    m, r, _ = add(a, ra, -b, rb)
+    return known(m, r)
+
+
+@inner(_PAIR(VECTOR, VECTOR, VECTOR, LANES, LANES, SIZE))
+def _ahead(P: Any, h: Any, rh: Any, reward: Any, gamma: Any, i: Any) -> Any:
+    """``R + gamma P h`` of a state and an action: :func:`bounds.enclosed_kernels.backup` for rows that are certain."""
+    n = h.shape[0]
+    expected, mass, size, carried = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
+    moved = lanes(0.0) != 0.0
+    for j in range(n):
+        p, x, off = get(P, (i * n + j,)), get(h, (j,)), get(rh, (j,))
+        expected += p * x
+        mass += p
+        size += p * abs(x)
+        carried += p * off
+        moved |= (p != 0.0) & ((x != 0.0) | (off != 0.0))
+    y, error = two_sum(reward, gamma * (expected / mass))
+    slack = (2 * n + 4) * U * (size + carried) + carried
+    off = choose(moved & (gamma != 0.0), abs(error) + (gamma * slack / mass * (1 + 8 * n * U) + TINY), abs(error)) * GROW
+    right = (off < np.inf) & (abs(y) < np.inf)
+    return choose(right, y, 0.0), choose(right, off, np.inf)
+
+
+@chunked(types.void(*[TABLE] * 5, OUT, OUT, OUT, OUT))
+def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: Any, rA: Any) -> None:
+    n, pairs = V.shape[0], pi.shape[0]
+    actions = pairs // n
+    tile = room(WIDTH * (pairs * n + 4 * pairs + n * n + actions + 8 * n + PLACES)).reshape(-1, WIDTH)
+    p, tile = tile[: pairs * n], tile[pairs * n :]
+    law, tile = tile[:pairs], tile[pairs:]
+    reward, tile = tile[:pairs], tile[pairs:]
+    gain, tile = tile[:pairs], tile[pairs:]
+    gain_off, tile = tile[:pairs], tile[pairs:]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    weight, tile = tile[:actions], tile[actions:]
+    elapsed, tile = tile[:n], tile[n:]
+    visited, tile = tile[:n], tile[n:]
+    given, tile = tile[:n], tile[n:]
+    around, tile = tile[:n], tile[n:]
+    x, tile = tile[:n], tile[n:]
+    none, tile = tile[:n], tile[n:]
+    size, tile = tile[:n], tile[n:]
+    radius, known_to = tile[:n], tile[n:]
+    chosen = np.empty(WIDTH, np.int64)
+    for i in range(n):
+        put(none, (i,), lanes(0.0))
+    for block in range((V.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, V.shape[1])
+        load(P, at, p)
+        load(R, at, reward)
+        discount = fetch(gamma, 0, at)
+        _factor(p, pi, off, discount, at, law, m, weight, elapsed, visited, chosen, known_to)
+        horizon = get(known_to, (HORIZON,))
+        for i in range(pairs):
+            put(gain_off, (i,), lanes(0.0))
+        for s in range(n):
+            y, r = _mean(pi, off, reward, gain_off, s * actions, actions, at)
+            put(given, (s,), y)
+            put(around, (s,), r)
+
+        for s in range(n):
+            put(x, (s,), get(given, (s,)))
+        bottom, total = source(given, around, get(known_to, (SOLVE,)), known_to, size)
+        tiles.exchange(x, chosen)
+        tiles.exchange(size, chosen)
+        product, narrow = solve_values(False, m, m, x, none, size)
+        settle(x, none, size, lost(smallest(bottom, product), narrow, total, known_to), radius)
+        confine_values(x, radius, given, around, horizon)
+        tiles.exchange(x, chosen)
+        tiles.exchange(radius, chosen)
+        for s in range(n):
+            keep(get(x, (s,)), V, s, at)
+            keep(get(radius, (s,)), rV, s, at)
+            put(x, (s,), get(given, (s,)))
+
+        bottom, total = source(given, around, get(known_to, (RELATIVE,)), known_to, size)
+        tiles.exchange(x, chosen)
+        tiles.exchange(size, chosen)
+        product, narrow, level, _, spread = solve_relative_values(False, m, m, elapsed, none, x, none, size, -1.0)
+        loss = lost(smallest(bottom, product), narrow, total, known_to)
+        settle(x, none, size, loss, radius)
+        level, share = settle_level(level, (spread + loss) * GROW)
+        level, share = confine_relative_values(x, radius, level, share, given, around, horizon)
+        put(x, (n - 1,), lanes(0.0))  # the reference itself
+        put(radius, (n - 1,), lanes(0.0))
+        tiles.exchange(x, chosen)
+        tiles.exchange(radius, chosen)
+
+        for s in range(n):
+            for i in range(s * actions, (s + 1) * actions):
+                y, r = _ahead(p, x, radius, get(reward, (i,)), discount, i)
+                y, r = _less(y, r, get(x, (s,)), get(radius, (s,)))
+                y, r = _less(y, r, level, share)
+                put(gain, (i,), y)
+                put(gain_off, (i,), r)
+            middle, half = _mean(pi, off, gain, gain_off, s * actions, actions, at)
+            for i in range(s * actions, (s + 1) * actions):
+                y, r = _less(get(gain, (i,)), get(gain_off, (i,)), middle, half)
+                keep(y, A, i, at)
+                keep(r, rA, i, at)
+
+
+@chunked(types.void(*[TABLE] * 6, OUT, OUT))
+def _visits(P: Any, pi: Any, off: Any, gamma: Any, start_at: Any, around_start: Any, rho: Any, r: Any) -> None:
+    n, pairs = rho.shape[0], pi.shape[0]
+    actions = pairs // n
+    tile = room(WIDTH * (pairs * n + pairs + n * n + actions + 8 * n + PLACES)).reshape(-1, WIDTH)
+    p, tile = tile[: pairs * n], tile[pairs * n :]
+    law, tile = tile[:pairs], tile[pairs:]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    weight, tile = tile[:actions], tile[actions:]
+    elapsed, tile = tile[:n], tile[n:]
+    visited, tile = tile[:n], tile[n:]
+    given, tile = tile[:n], tile[n:]
+    around, tile = tile[:n], tile[n:]
+    x, tile = tile[:n], tile[n:]
+    none, tile = tile[:n], tile[n:]
+    size, tile = tile[:n], tile[n:]
+    radius, known_to = tile[:n], tile[n:]
+    chosen = np.empty(WIDTH, np.int64)
+    for i in range(n):
+        put(none, (i,), lanes(0.0))
+    for block in range((rho.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, rho.shape[1])
+        load(P, at, p)
+        load(start_at, at, given)
+        load(around_start, at, around)
+        _factor(p, pi, off, fetch(gamma, 0, at), at, law, m, weight, elapsed, visited, chosen, known_to)
+        for s in range(n):
+            put(x, (s,), get(given, (s,)))
+        bottom, total = source(given, around, get(known_to, (SOLVE,)), known_to, size)
+        tiles.exchange(x, chosen)
+        tiles.exchange(size, chosen)
+        product, narrow = solve_occupancy(False, m, m, x, none, size)
+        settle(x, none, size, lost(smallest(bottom, product), narrow, total, known_to), radius)
+        tiles.exchange(x, chosen)
+        tiles.exchange(radius, chosen)
+        for s in range(n):
+            y, half = nonnegative(get(x, (s,)), get(radius, (s,)))
+            keep(y, rho, s, at)
+            keep(half, r, s, at)
