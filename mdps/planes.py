@@ -67,17 +67,6 @@ def unfolded(matrix: Array, core: tuple[int, ...]) -> Array:
     return matrix.reshape(*core, -1).transpose(len(core), *range(len(core)))
 
 
-def padded(which: Index) -> Index:
-    """Numbers of instances, at least one, and the last of them again until there are a multiple of ``WIDTH``."""
-    return np.concatenate([which, np.full(-len(which) % WIDTH, which[-1])])
-
-
-def selected(table: Array, which: Index) -> Array:
-    """``table[which]`` for numbers of instances; in planes if the table is and they fill tiles."""
-    matrix = planes(table, table.ndim - 1)
-    return table[which] if matrix is None else unfolded(matrix.take(which, 1), table.shape[1:])
-
-
 def cut(table: Array, which: Index, core: tuple[int, ...], start: int, stop: int) -> Array:
     """Instances from ``start`` to ``stop`` as a table [n, *core] in planes; n is rounded up by repeating the last one.
 

@@ -11,7 +11,7 @@ from mdps.evaluate import values_and_advantages, visits
 from mdps.families import sparse_garnet
 from mdps.lanes import WIDTH
 from mdps.mdp import trusted
-from mdps.planes import cut, padded, planes, selected, stored, unfolded, widened
+from mdps.planes import cut, planes, stored, unfolded, widened
 
 COUNT = 3 * WIDTH
 GAMMAS = (0.0, 0.9, 1 - 1e-9, 1 - 1e-12)
@@ -177,16 +177,6 @@ def test_which_tables_are_in_planes():
     np.testing.assert_array_equal(widened(2.0, (), WIDTH), np.full((1, WIDTH), 2.0))
     for wrong in (table[:3], table[:, :2], table[None]):
         assert widened(wrong, (3, 2), WIDTH) is None
-
-
-def test_selected_instances():
-    table = np.random.default_rng(0).random((2 * WIDTH, 3))
-    which = padded(np.array([3, 20, 4]))
-    assert which.tolist() == [3, 20, *[4] * (WIDTH - 2)]
-    np.testing.assert_array_equal(padded(which), which)
-    for given in (table, in_planes(table)):
-        np.testing.assert_array_equal(selected(given, which), table[which])
-    assert stored(selected(in_planes(table), which), 1)
 
 
 def test_parts_of_a_sparse_evaluation():
