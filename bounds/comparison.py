@@ -392,9 +392,9 @@ def once(function: Callable[[Comparison], T]) -> Callable[[Comparison], T]:
 
     @wraps(function)
     def found(c: Comparison) -> T:
-        if function not in c.shared:
-            c.shared[function] = function(c)
-        answer: T = c.shared[function]
+        if found not in c.shared:  # not the function itself, which no pickle can name
+            c.shared[found] = function(c)
+        answer: T = c.shared[found]
         return answer
 
     return found

@@ -93,7 +93,7 @@ def _optimal_values(c: Comparison, enclosed: Comparison) -> Enclosure:
     return cast(Enclosure, best.V + Enclosure(half, half))
 
 
-_ANSWERS: dict[Any, Callable[[Comparison, Comparison], Any]] = {optimal_values.__wrapped__: _optimal_values}  # type: ignore[attr-defined]
+_ANSWERS: dict[Any, Callable[[Comparison, Comparison], Any]] = {optimal_values: _optimal_values}
 
 
 class Factors(Numbers):

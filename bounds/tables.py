@@ -156,7 +156,7 @@ def chain(P: Array, pi: Array) -> Array:
     """``sum_a pi(a|s) P(s'|s,a)``: the process that a policy makes of P [*B,S,A,S], [*B,S,S]."""
     if floats_in_planes(pi) and floats_in_planes(P) and len(pi) == len(P):
         return planar_tables.chain(P, pi)
-    return np.einsum("...sa,...sat->...st", pi, P)
+    return np.einsum("...sa,...sat->...st", pi, P) if _other(P, pi) else _chain(P, pi)
 
 
 def step(law: Array, chain: Array) -> Array:
@@ -231,6 +231,15 @@ def _dot(x: Array, y: Array, out: Array) -> None:
     for a in range(x.shape[0]):
         total += x[a] * y[a]
     out[0] = total
+
+
+@kernel("(f8[:,:,:],f8[:,:],f8[:,:])", "(s,a,t),(s,a)->(s,t)")
+def _chain(P: Array, pi: Array, out: Array) -> None:
+    out[:] = 0.0
+    for s in range(pi.shape[0]):
+        for a in range(pi.shape[1]):
+            for t in range(P.shape[2]):
+                out[s, t] += pi[s, a] * P[s, a, t]
 
 
 @kernel("(f8[:],f8[:])", "(a)->()")

@@ -75,6 +75,11 @@ class Normaliser(nn.Module):
         state, kind = (self.mean, self.square, self.count), (rows.dtype, rows.device, self.centre)
         known = self._known
         if known is None or known[0] != kind or not all(map(torch.equal, known[1], state)):
-            shift = self.mean if self.centre else torch.zeros_like(self.mean)
-            known = self._known = kind, tuple(x.clone() for x in state), shift.to(rows), self.std.to(rows)
+            with torch.inference_mode(False):  # what is kept may be asked for next where gradients are taken
+                shift = self.mean if self.centre else torch.zeros_like(self.mean)
+                known = self._known = kind, tuple(x.clone() for x in state), shift.to(rows), self.std.to(rows)
         return known[2:]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is worked out anyway: of tensors made within ``torch.func`` no copy can be made."""
+        return {**self.__dict__, "_known": None}

@@ -1,5 +1,7 @@
 """Comparisons against 80-digit arithmetic: ingredients, gap and usages, down to TV 1e-6 and 1 - gamma = 1e-12."""
 
+import pickle
+
 import mpmath as mp
 import numpy as np
 import oracle
@@ -158,6 +160,15 @@ def test_evaluations_are_used_as_they_are():
         compare(other, e, new)
     with pytest.raises(ValueError, match=r"expected \[\*B, S, A\]"):
         compare(mdp, old, new[:, :2])
+
+
+def test_a_comparison_that_claims_have_used_survives_a_pickle():
+    mdp = garnet(4, 3, 2, gamma=0.9, seed=1, batch=(3,))
+    c = compare(mdp, *np.random.default_rng(2).dirichlet(np.ones(3), (2, 3, 4)))
+    usage = {id: claim.check(c)[0] for id, claim in CATALOGUE.items()}
+    again = pickle.loads(pickle.dumps(c))
+    for id, claim in CATALOGUE.items():
+        np.testing.assert_array_equal(claim.check(again)[0], usage[id], err_msg=id)
 
 
 def test_slices():

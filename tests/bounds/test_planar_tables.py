@@ -67,7 +67,7 @@ def test_systems(n):
     np.testing.assert_allclose(found, np.linalg.solve(system, right), rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize(("n", "actions"), [(1, 1), (5, 3), (4, 7), (9, 2)])
+@pytest.mark.parametrize(("n", "actions"), [(1, 1), (1, 7), (5, 3), (4, 7), (9, 2)])
 def test_chains_and_their_steps(n, actions):
     P, pi, start = law((32, n, actions, n)), law((32, n, actions)), law((32, n))
     chain = tables.chain(in_planes(P), in_planes(pi))

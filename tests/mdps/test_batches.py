@@ -115,6 +115,10 @@ def test_a_wrong_row_is_named_wherever_it_is(monkeypatch):
 @pytest.mark.parametrize("wrong", [[0.5, 0.5 + 1e-7], [1.5, -0.5], [np.inf, 0.0], [np.nan, 1.0]])
 def test_what_is_no_distribution(wrong):
     assert distributions(np.array([[0.5, 0.5], wrong]), 1e-8) is None
+    mdp, pi = random_batch(3, 2, 20)
+    pi[17, 1] = wrong
+    with pytest.raises(ValueError, match=r"pi\[17, 1"):
+        evaluate(mdp, pi)
 
 
 def test_distributions_are_copied_and_normalised():

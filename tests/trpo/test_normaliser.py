@@ -1,6 +1,7 @@
 """Running moments against numpy's of all rows at once."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -90,6 +91,23 @@ def test_what_it_remembers_is_what_it_would_work_out(change):
     expected = ((rows - shift.float()) / one.std.float()).clamp(-10, 10)
     for again in (rows, rows.double(), rows):
         torch.testing.assert_close(one(again), expected.to(again.dtype), rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_after_inference():
+    one, rows = Normaliser((2,)), torch.tensor([[1.0, -2.0]], requires_grad=True)
+    one.update(np.random.default_rng(5).normal(size=(9, 2)))
+    with torch.inference_mode():
+        one(rows.detach())
+    one(rows).sum().backward()
+    torch.testing.assert_close(rows.grad[0], 1 / one.std.float())
+
+
+def test_copies_after_a_functional_transform():
+    one, rows = Normaliser((2,)), torch.tensor([[1.0, -2.0]])
+    one.update(np.random.default_rng(6).normal(size=(9, 2)))
+    torch.func.grad(lambda x: one(x).sum())(rows)
+    for twin in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert torch.equal(twin(rows), one(rows))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
