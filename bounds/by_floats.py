@@ -96,16 +96,18 @@ def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any, NDArray[
 
     They cannot where a claim chooses between what may be equal, or computes with complex numbers.
     """
-    kept = set(enclosed.shared)
+    kept, unsure = set(enclosed.shared), []
     try:
         with choices() as unsure:
             sides = claim.sides(enclosed)
     except (ArithmeticError, TypeError, np.linalg.LinAlgError):
         return None
+    finally:
+        if unsure:
+            for function in set(enclosed.shared) - kept:  # another claim has to see that its answer rests on a choice
+                del enclosed.shared[function]
     known = np.ones(enclosed.batch, dtype=bool)
     if unsure:
-        for function in set(enclosed.shared) - kept:  # another claim has to see that its answer rests on a choice
-            del enclosed.shared[function]
         batch = len(enclosed.batch)
         if any(where.shape[:batch] != enclosed.batch for where in unsure):
             return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from bounds import rounded, rounding
 from bounds.arranged import arrange, in_planes
-from bounds.enclosed_laws import Advantages, Distributions
+from bounds.enclosed_laws import Advantages, Distributions, Weights
 from bounds.enclosed_products import Product, contracted
 from bounds.enclosed_systems import solved
 from bounds.enclosure import Axis, Enclosure, Top, Total, binary, decided, middle, pair, reduced, shared, unary
@@ -41,6 +41,11 @@ def _library(operation: int, function: Any) -> Callable[[Any], Enclosure]:
     return answer
 
 
+def _exponential(x: Any) -> Weights:
+    found = _library(rounded.EXP, np.exp)(x)
+    return Weights(found.mid, found.rad)
+
+
 _multiplied, _divided, _subtracted, _fallen, _larger = (
     _binary(x) for x in (rounded.MULTIPLY, rounded.DIVIDE, rounded.SUBTRACT, rounded.FALL, rounded.MAXIMUM)
 )
@@ -58,8 +63,16 @@ def _probable(x: Enclosure) -> bool:
 
 def _divide(x: Any, y: Any) -> Enclosure:
     if isinstance(y, Total) and y.parts is x:
-        return Distributions(*shared(x))
+        return (Distributions if _weighs(x, y) else Enclosure)(*shared(x))
     return x if isinstance(x, Enclosure) and _is_one(y) and np.broadcast_shapes(x.shape, y.shape) == x.shape else _divided(x, y)
+
+
+def _weighs(x: Enclosure, whole: Total) -> bool:
+    """Whether the shares in a sum are distributions: no number is negative, and the sum is not zero."""
+    factors = x.factors if isinstance(x, Product) else (x,)
+    if any(isinstance(f, Weights) for f in factors) and all(isinstance(f, Weights | Distributions) for f in factors):
+        return True
+    return bool((x.mid >= x.rad).all() and ((whole.mid > whole.rad) & (whole.mid < np.inf)).all())
 
 
 def _is_one(x: Any) -> bool:
@@ -217,7 +230,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "absolute": _unary(rounded.ABSOLUTE),
     "sqrt": _unary(rounded.ROOT),
     "square": lambda x: _power(x, 2),
-    "exp": _library(rounded.EXP, np.exp),
+    "exp": _exponential,
     "expm1": _library(rounded.EXPM1, np.expm1),
     "log": _library(rounded.LOG, np.log),
     "log1p": _library(rounded.LOG1P, np.log1p),

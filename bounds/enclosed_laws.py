@@ -55,7 +55,7 @@ class Distributions(Enclosure):
 
     def __getitem__(self, index: Any) -> Enclosure:
         parts = index if isinstance(index, tuple) else (index,)
-        if parts and parts[-1] is Ellipsis:  # the rows stay whole
+        if parts and parts[-1] is Ellipsis and sum(map(_axes, parts[:-1])) < self.ndim:  # the rows stay whole
             return self._rows(lambda table: table[index])
         return super().__getitem__(index)
 
@@ -64,6 +64,12 @@ class Distributions(Enclosure):
         if shape[-1] != self.shape[-1]:
             return super().broadcast(shape)
         return self._rows(lambda table: np.broadcast_to(table, shape))
+
+
+class Weights(Enclosure):
+    """Numbers that are positive because of what they are, exponentials, however little is known of them."""
+
+    __slots__ = ()
 
 
 class Law(Distributions):
@@ -86,6 +92,11 @@ class Law(Distributions):
         law = object.__new__(Law)
         law.mid, law.rad, law.table = change(self.mid), change(self.rad), change(self.table)
         return law
+
+
+def _axes(part: Any) -> int:
+    """How many axes a part of an index is about."""
+    return np.ndim(part) if np.asarray(part).dtype == bool else int(part is not None)
 
 
 def _off_normalised(rows: Array) -> Array:

@@ -282,12 +282,17 @@ def confine(m: Any, r: Any, low: Any, high: Any) -> None:
         put(r, (i,), choose(wide, half, off))
 
 
+@inner(LANES(LANES, LANES))
+def _slack(end: Any, horizon: Any) -> Any:
+    """More than ``end * horizon`` is off by; nothing of a reward that is nothing."""
+    return choose(end == 0.0, 0.0, (abs(end) * SLACK + TINY) * horizon)
+
+
 @inner(types.void(VECTOR, VECTOR, VECTOR, VECTOR, LANES))
 def confine_values(x: Any, radius: Any, given: Any, around: Any, horizon: Any) -> None:
     """Values lie between those of rewards that are the same everywhere, the least and the largest there is."""
     bottom, top = extent(given, around)
-    low, high = bottom * horizon - abs(bottom) * SLACK * horizon, top * horizon + abs(top) * SLACK * horizon
-    confine(x, radius, low, high)
+    confine(x, radius, bottom * horizon - _slack(bottom, horizon), top * horizon + _slack(top, horizon))
 
 
 @inner(types.UniTuple(LANES, 2)(LANES, LANES))

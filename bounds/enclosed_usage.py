@@ -21,6 +21,9 @@ from mdps.mdp import Array
 _LESS, _MORE, _LEAST = 1 - 2.0**-52, 1 + 2.0**-52, 2.0**-1074
 """To multiply by and to add, for an end of a quotient that is rounded outwards."""
 
+_LARGEST = float(np.finfo(float).max)
+"""What a quotient of floats that overflows is at least."""
+
 
 class Told(NamedTuple):
     """What two sides say, the further axes of an instance taken together."""
@@ -58,7 +61,7 @@ _DECISIONS = types.boolean[::1]
 
 @chunked(types.void(*[TABLE] * 4, _DECISIONS, _DECISIONS, types.float64[::1], types.float64[::1]))
 def _told(a: Any, ra: Any, b: Any, rb: Any, holds: Any, violated: Any, least: Any, most: Any) -> None:
-    for k in range(max(a.shape[0], b.shape[0])):
+    for k in range(max(a.shape[0], ra.shape[0], b.shape[0], rb.shape[0])):
         x, rx = a[min(k, a.shape[0] - 1)], ra[min(k, ra.shape[0] - 1)]
         y, ry = b[min(k, b.shape[0] - 1)], rb[min(k, rb.shape[0] - 1)]
         for i in range(holds.shape[0]):
@@ -67,6 +70,7 @@ def _told(a: Any, ra: Any, b: Any, rb: Any, holds: Any, violated: Any, least: An
             holds[i] &= left_most <= right
             violated[i] |= left > right_most
             low = max((left / right_most) * _LESS - _LEAST, 0.0)
+            low = low if low < np.inf or left == np.inf else _LARGEST
             low = low if right_most > 0.0 else np.inf
             low = 0.0 if (left <= 0.0) | (right_most == np.inf) else low
             high = (left_most / right) * _MORE + _LEAST

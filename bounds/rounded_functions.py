@@ -198,8 +198,8 @@ def shares(w: Any, rw: Any, m: Any, r: Any) -> None:
         low = max(bottom / (bottom + largest) * (1 - slack) - TINY, 0.0) if bottom > 0.0 else 0.0
         high = 1.0
         if top > TINY * 2.0**60:
-            high = min(top / (top + least) * (1 + slack) + TINY, 1.0)
+            high = min(top / (top + least) * (1 + slack) + TINY, 1.0) if top + least < np.inf else 1.0
         elif least > 0.0:
-            high = min(TINY * 2.0**61 / least, 1.0)
+            high = min(TINY * 2.0**61 / least + TINY, 1.0)
         if not 2 * r[i] <= high - low:
             m[i], r[i] = between(low, high)

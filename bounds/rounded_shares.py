@@ -44,8 +44,9 @@ def _by_ends(mid: Any, rad: Any, w: Any, rw: Any, rows: Any, first: Any, stop: A
             most += x + r
     slack = 2 * (stop - first + 4) * U
     low = choose(bottom > 0.0, largest(bottom / (bottom + most) * (1 - slack) - TINY, lanes(0.0)), 0.0)
-    high = choose(least > 0.0, smallest(lanes(LEAST * 2.0) / least, lanes(1.0)), 1.0)
-    high = choose(top > LEAST, smallest(top / (top + least) * (1 + slack) + TINY, lanes(1.0)), high)
+    whole, small = top + least, ~(top > LEAST)  # which may overflow
+    high = choose(small & (least > 0.0), smallest(lanes(LEAST * 2.0) / least + TINY, lanes(1.0)), 1.0)
+    high = choose(~small & (whole < np.inf), smallest(top / whole * (1 + slack) + TINY, lanes(1.0)), high)
     better = ~(rad <= NARROW * mid) & ~(2.0 * rad <= high - low)
     middle, half = between(low, high)
     return choose(better, middle, mid), choose(better, half, rad)

@@ -10,7 +10,7 @@ from numba import types
 from bounds import tables
 from bounds.enclosed_planes import OUT, SIZE, VECTOR, empty, expanded, load, matrix, table
 from bounds.enclosure import Enclosure
-from bounds.rounded import larger
+from bounds.rounded import divide, larger
 from bounds.rounding import GROW, U, known, nonnegative, two_sum
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import choose, keep, largest, start
@@ -76,9 +76,10 @@ def _spread(rows: Any, off: Any, n: Any, m: Any, r: Any) -> None:
                 put(radius, (found,), slip * (GROW + 8 * columns * U))
                 found += 1
         mid, rad = _top(size, radius, pairs, 1)
+        mid, rad, _ = divide(mid, rad, lanes(2.0), lanes(0.0))  # half of the smallest float is none
         mid, rad = nonnegative(mid, rad)
-        keep(0.5 * mid, m, 0, at)
-        keep(0.5 * rad, r, 0, at)
+        keep(mid, m, 0, at)
+        keep(rad, r, 0, at)
 
 
 @chunked(types.void(TABLE, TABLE, SIZE, OUT, OUT))

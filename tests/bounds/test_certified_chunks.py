@@ -146,6 +146,19 @@ def test_usage_is_between_its_ends():
     assert not found.violated.any()
 
 
+def test_a_usage_larger_than_any_float_is_no_infinite_one():
+    found = told(np.array([1.0, np.inf, 1.0]), np.array([1e-310, 1.0, 0.0]), (3,))
+    np.testing.assert_array_equal(found.least, [np.finfo(float).max, np.inf, np.inf])
+    np.testing.assert_array_equal(found.most, np.inf)
+
+
+def test_the_same_mids_may_have_other_radii():
+    one, off = np.broadcast_to(1.0, (2, 3)), np.array([[0.0, 0.0, 0.5], [0.0, 0.0, 0.0]])
+    right = np.broadcast_to(1.25, (2, 3))
+    np.testing.assert_array_equal(told(Enclosure(one, off), right, (2,)).holds, [False, True])
+    np.testing.assert_array_equal(told(one, Enclosure(right, off), (2,)).holds, [False, True])
+
+
 def test_an_instance_is_broken_by_one_of_its_entries_and_holds_in_all():
     """Entries of an instance are further axes of a side; a side that is the same for all of them is repeated."""
     left = Enclosure(np.array([[0.1, 0.2, 0.9], [0.1, 0.2, 0.3], [0.1, 0.2, 0.5]]), 1e-3)

@@ -103,3 +103,17 @@ def test_nothing_is_said_that_rests_on_an_open_choice(order):
             outcome = Outcome.HOLDS if verdicts[each.id].holds[i] else Outcome.VIOLATED
             assert outcome is (Outcome.HOLDS if each is SECOND or leads[i] <= 0 else Outcome.VIOLATED)
     assert certify(NEITHER, mdp[0], old[0], new[0], floats=True).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize("failure", [TypeError, ValueError])
+def test_a_claim_that_fails_leaves_no_choice_behind(failure):
+    """Whether enclosures cannot tell or the claim is wrong: what it found is not there for the next one."""
+
+    def statement(c):
+        best(c)
+        raise failure
+
+    leads = np.array([0.0, 0.5, 2.0**-54])
+    mdp, old, new = pairs(leads)
+    verdict = certify_batch((claim("failed", statement), SECOND), compare(mdp, old, new))[1]
+    np.testing.assert_array_equal(verdict.undecided, leads < 1e-10)

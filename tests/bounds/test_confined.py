@@ -134,6 +134,15 @@ def test_values_lie_between_those_of_the_least_and_the_largest_reward(reward, ga
     assert level.bounds()[1] <= reward.max() + 1e-15 * size
 
 
+@pytest.mark.parametrize("reward", [5e-324, -1.5e-323, 3e-320, 1e-308])
+@pytest.mark.parametrize("gamma", [1e-300, 1 / 3, 0.9, 1 - 1e-10])
+def test_values_of_the_smallest_rewards(gamma, reward):
+    """The same everywhere: a value is that over 1 - gamma, which no product of floats may be."""
+    V = eliminate(Law(STAY_OR_LEAVE), ANY, Enclosure(gamma)).values(np.full(2, reward))
+    assert all(inside(a, b, exact(reward) / (1 - exact(gamma))) for a, b in zip(*V.bounds(), strict=True))
+    assert not eliminate(Law(STAY_OR_LEAVE), ANY, Enclosure(gamma)).values(np.zeros(2)).mid.any()
+
+
 def test_visits_are_not_negative():
     resolvent = eliminate(Law(STAY_OR_LEAVE), ANY, Enclosure(0.5))
     assert np.isinf(resolvent.occupancy(np.array([1.0, 0.0])).rad).all()

@@ -79,12 +79,55 @@ def test_what_is_known_of_a_share_without_radii():
         ([0.0, 0.0], [0.0, 0.0]),  # there may be nothing to share
         ([1.0, 0.0], [0.0, np.inf]),
         ([1e-310, 1e-310], [0.0, 0.0]),
+        ([2.0, -1.0], [0.0, 0.0]),
     ],
 )
 def test_nothing_is_said_of_shares_that_may_not_be_any(w, r):
     x = shared(w, r)
     assert np.isinf(x.rad).all()
     assert not x.mid.any()
+
+
+def test_shares_that_may_be_negative_are_no_distribution():
+    """Those of 2 and -1 give a mean of 2 and of 0 that is above both; exponentials are positive, whatever is known of them."""
+    values = Enclosure(np.array([2.0, 0.0]))
+    for w, r in (([2.0, -1.0], [0.0, 0.0]), ([1.0, 0.5], [0.0, 2.0]), ([0.0, 0.0], [0.0, 0.0])):
+        x = shared(w, r)
+        assert not isinstance(x, Distributions)
+        assert (x * values).sum(-1).bounds()[1] >= 4
+        assert x.sum(-1).rad > 0
+    unknown = np.exp(Enclosure(np.array([[0.0, -1e4]]), np.array([[0.0, 1e5]])))
+    half = Distributions(np.array([[0.5, 0.5]]), np.zeros((1, 2)))
+    for weights in (unknown, half * unknown, unknown * half):
+        assert isinstance(weights / weights.sum(-1, keepdims=True), Distributions)
+    for weights in (-unknown, unknown - 1.0, (half - 0.75) * unknown):
+        assert not isinstance(weights / weights.sum(-1, keepdims=True), Distributions)
+
+
+@pytest.mark.parametrize(
+    ("w", "r"),
+    [
+        ([3e-305, 1.5e308, 1e306], [0.0, 0.0, 0.0]),  # a share that is smaller than any float
+        ([3e-305, 1e40], [1e-305, 0.0]),
+        ([1.7e308, 7e307], [1e300, 0.0]),  # the sum overflows
+        ([1.1e308, 1e307], [5e307, 1e306]),
+        ([9e307, 4e307], [8e307, 3e307]),  # only that of the upper ends does
+    ],
+)
+def test_shares_beside_very_large_weights(w, r):
+    for copies in (1, 20):  # case by case and side by side
+        low, high = shared([w] * copies, [r] * copies).bounds()
+        for a, b, x, y in zip(low[0], high[0], *extremes(w, r), strict=True):
+            assert a == -np.inf or Fraction(a) <= x
+            assert b == np.inf or y <= Fraction(b)
+
+
+def test_part_of_a_row_is_no_distribution():
+    rows = Distributions(np.full((2, 3, 3), 1 / 3), np.full((2, 3, 3), 1e-16))
+    for whole in ((0, ...), (slice(None), [1, 2, 0], ...), (np.array([True, False]), ...), (None, ...)):
+        assert isinstance(rows[whole], Distributions)
+    for part in ((0, 1, slice(2), ...), (..., slice(2)), (slice(None), 0, [0, 0, 1], ...), (np.ones((2, 3, 3), bool), ...)):
+        assert not isinstance(rows[part], Distributions)
 
 
 def test_a_quotient_by_its_own_sum_is_a_distribution():

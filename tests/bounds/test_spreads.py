@@ -40,6 +40,15 @@ def test_both_contain_what_the_rows_may_be(n, layout, radius):
     np.testing.assert_allclose(spreads.overlap(rows), tables.overlap(rows))
 
 
+@pytest.mark.parametrize("scale", [5e-324, 1.5e-323, 4e-308, 2.0**-1021])
+def test_half_of_a_very_small_number(scale):
+    rows = np.array([[scale, 0.0], [0.0, 0.0]])
+    low, high = spreads.spread(Enclosure(rows[None])).bounds()
+    truth = rational([[Fraction(x) for x in row] for row in rows])[0]
+    assert Fraction(low[0]) <= truth <= Fraction(high[0])
+    assert not spreads.spread(Enclosure(np.zeros((1, 2, 2)))).rad.any()
+
+
 def test_an_entry_that_is_not_known():
     rows = Enclosure(np.full((2, 3, 3), 1 / 3), np.where(np.arange(2)[:, None, None] == 1, np.inf, np.zeros((2, 3, 3))))
     for found in (spreads.spread(rows), spreads.overlap(rows)):
