@@ -14,7 +14,8 @@ from mdps.batches import rows, share
 from mdps.distributions import allowance
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import choose, some
-from mdps.lanes import TABLE, WIDTH, gather, get, lanes, load, put, room, scatter, settle, store, stream, write
+from mdps.lane_rows import gather, scatter, settle, stream
+from mdps.lanes import TABLE, WIDTH, get, lanes, load, put, room, store, write
 from mdps.mdp import MDP, ROW_SUM_TOLERANCE, Array
 from mdps.planes import planes, unfolded, widened
 

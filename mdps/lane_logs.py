@@ -11,13 +11,11 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.extending import intrinsic
 
 from mdps.kernels import inner
 from mdps.lane_masks import choose, fused, largest, smallest
-from mdps.lanes import LANES, WIDTH, lanes
+from mdps.lanes import DOUBLES, LANES, WIDTH, inlined, lanes
 
-_DOUBLES = ir.VectorType(ir.DoubleType(), WIDTH)
 _INTEGERS = ir.VectorType(ir.IntType(64), WIDTH)
 _ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of 1/sqrt(2), the last float below it
 
@@ -27,34 +25,30 @@ _LN2_LOW = 1.90821492927058770002e-10
 _NEAREST = 1.5 * 2.0**52  # a number below 2^51 is rounded to a whole one as this is added and subtracted
 
 
-def _intrinsic(function: Any) -> Any:
-    return intrinsic(function)  # with a type of its own a call would have to name numba's typing context
-
-
 def _repeated(number: int) -> Any:
     return ir.Constant(_INTEGERS, [number] * WIDTH)
 
 
-@_intrinsic
+@inlined
 def _binary(typing: Any, x: Any) -> Any:
     """``(m, e)`` with ``x = m 2^e``, both lanes, for normal x > 0."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         bits = builder.bitcast(args[0], _INTEGERS)
         exponent = builder.ashr(builder.sub(bits, _repeated(_ROOT_HALF)), _repeated(52))
-        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, _repeated(52))), _DOUBLES)
-        return context.make_tuple(builder, sig.return_type, [mantissa, builder.sitofp(exponent, _DOUBLES)])
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, _repeated(52))), DOUBLES)
+        return context.make_tuple(builder, sig.return_type, [mantissa, builder.sitofp(exponent, DOUBLES)])
 
     return types.UniTuple(LANES, 2)(LANES), code
 
 
-@_intrinsic
+@inlined
 def _scaled(typing: Any, x: Any, e: Any) -> Any:
     """``x 2^e`` for whole e, where x and the result are normal."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         shift = builder.shl(builder.fptosi(args[1], _INTEGERS), _repeated(52))
-        return builder.bitcast(builder.add(builder.bitcast(args[0], _INTEGERS), shift), _DOUBLES)
+        return builder.bitcast(builder.add(builder.bitcast(args[0], _INTEGERS), shift), DOUBLES)
 
     return LANES(LANES, LANES), code
 

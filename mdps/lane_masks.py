@@ -17,17 +17,12 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.extending import lower_builtin, models, register_model
 
-from mdps.lanes import LANES, WIDTH
+from mdps.lanes import DOUBLES, LANES, WIDTH, inlined
 
-_DOUBLES = ir.VectorType(ir.DoubleType(), WIDTH)
 _BITS = ir.VectorType(ir.IntType(1), WIDTH)
 _BYTES = ir.VectorType(ir.IntType(8), WIDTH)
-
-
-def _intrinsic(function: Any) -> Any:
-    return intrinsic(function)  # with a type of its own a call would have to name numba's typing context
 
 
 class _Mask(types.Type):
@@ -45,7 +40,7 @@ class _MaskModel(models.PrimitiveModel):
 
 
 def _repeated(builder: Any, number: Any) -> Any:
-    first = builder.insert_element(ir.Constant(_DOUBLES, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    first = builder.insert_element(ir.Constant(DOUBLES, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
 
 
@@ -129,7 +124,7 @@ _unary(abs, LANES, _absolute)
 _unary(operator.invert, MASK, lambda builder, x: builder.not_(x))
 
 
-@_intrinsic
+@inlined
 def choose(typing: Any, test: Any, yes: Any, no: Any) -> Any:
     """``yes`` where the test holds, ``no`` elsewhere; either may be a number."""
     kind = yes if test == types.boolean else MASK if MASK in (yes, no) else LANES
@@ -144,7 +139,7 @@ def choose(typing: Any, test: Any, yes: Any, no: Any) -> Any:
     return kind(test, yes, no), code
 
 
-@_intrinsic
+@inlined
 def some(typing: Any, test: Any) -> Any:
     """Whether it holds of some instance."""
 
@@ -157,7 +152,7 @@ def some(typing: Any, test: Any) -> Any:
     return types.boolean(test), code
 
 
-@_intrinsic
+@inlined
 def largest(typing: Any, x: Any, y: Any) -> Any:
     """The larger of two; x where y is nan."""
 
@@ -167,7 +162,7 @@ def largest(typing: Any, x: Any, y: Any) -> Any:
     return x(x, x), code
 
 
-@_intrinsic
+@inlined
 def smallest(typing: Any, x: Any, y: Any) -> Any:
     """The smaller of two; x where y is nan."""
 
@@ -177,7 +172,7 @@ def smallest(typing: Any, x: Any, y: Any) -> Any:
     return x(x, x), code
 
 
-@_intrinsic
+@inlined
 def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
     """``x y + z``, rounded once."""
 
@@ -187,7 +182,7 @@ def fused(typing: Any, x: Any, y: Any, z: Any) -> Any:
     return x(x, x, x), code
 
 
-@_intrinsic
+@inlined
 def root(typing: Any, x: Any) -> Any:
     """The square root, rounded to nearest."""
 
@@ -197,27 +192,27 @@ def root(typing: Any, x: Any) -> Any:
     return x(x), code
 
 
-@_intrinsic
+@inlined
 def fetch(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
     """Read WIDTH numbers of row k of a matrix [K, N], from column ``at`` on; one number for all of them if N is 1."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         table = context.make_array(sig.args[0])(context, builder, args[0])
         width = builder.extract_value(table.shape, 1)
-        found = cgutils.alloca_once(builder, _DOUBLES)
+        found = cgutils.alloca_once(builder, DOUBLES)
         with builder.if_else(builder.icmp_signed("==", width, ir.Constant(width.type, 1))) as (single, many):
             with single:
                 number = builder.load(builder.gep(table.data, [args[1]]))
                 builder.store(_repeated(builder, number), found)
             with many:
                 place = builder.gep(table.data, [builder.add(builder.mul(args[1], width), args[2])])
-                builder.store(builder.load(builder.bitcast(place, _DOUBLES.as_pointer()), align=8), found)
+                builder.store(builder.load(builder.bitcast(place, DOUBLES.as_pointer()), align=8), found)
         return builder.load(found)
 
     return LANES(matrix, types.intp, types.intp), code
 
 
-@_intrinsic
+@inlined
 def keep(typing: Any, x: Any, matrix: Any, k: Any, at: Any) -> Any:
     """Write lanes, or a mask as decisions, to row k of a matrix [K, N] from column ``at`` on."""
 
@@ -225,14 +220,14 @@ def keep(typing: Any, x: Any, matrix: Any, k: Any, at: Any) -> Any:
         table = context.make_array(sig.args[1])(context, builder, args[1])
         width = builder.extract_value(table.shape, 1)
         place = builder.gep(table.data, [builder.add(builder.mul(args[2], width), args[3])])
-        kind, value, size = (_DOUBLES, args[0], 8) if sig.args[0] is LANES else (_BYTES, builder.zext(args[0], _BYTES), 1)
+        kind, value, size = (DOUBLES, args[0], 8) if sig.args[0] is LANES else (_BYTES, builder.zext(args[0], _BYTES), 1)
         builder.store(value, builder.bitcast(place, kind.as_pointer()), align=size)
         return context.get_dummy_value()
 
     return types.none(x, matrix, types.intp, types.intp), code
 
 
-@_intrinsic
+@inlined
 def start(typing: Any, block: Any, count: Any) -> Any:
     """Where a block of WIDTH columns begins: the last one overlaps the one before it, as all have to be whole."""
 

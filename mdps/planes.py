@@ -16,7 +16,8 @@ from numba import types
 
 from mdps.batches import Array, Index
 from mdps.kernels import chunked
-from mdps.lanes import TABLE, WIDTH, gather, room, store
+from mdps.lane_rows import gather
+from mdps.lanes import TABLE, WIDTH, room, store
 from mdps.numbers import Numbers
 
 

@@ -15,7 +15,8 @@ from numba import types
 from mdps.kernels import inner
 from mdps.lane_masks import choose as choice
 from mdps.lane_masks import fused, some
-from mdps.lanes import LANES, TABLE, WIDTH, ahead, gather, get, lanes, load, positive, put, room
+from mdps.lane_rows import gather
+from mdps.lanes import LANES, TABLE, WIDTH, ahead, get, lanes, load, positive, put, room
 
 VECTOR = types.float64[:, ::1]
 MATRIX = types.float64[:, :, ::1]

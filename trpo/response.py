@@ -24,7 +24,8 @@ from numpy.typing import ArrayLike
 from mdps.batches import rows, share
 from mdps.kernels import chunked
 from mdps.lane_masks import choose, largest, smallest, some
-from mdps.lanes import TABLE, WIDTH, gather, get, lanes, put, room, scatter
+from mdps.lane_rows import gather, scatter
+from mdps.lanes import TABLE, WIDTH, get, lanes, put, room
 from mdps.mdp import Array
 from trpo.searches import at_radius
 from trpo.sharing import LEAST_RADIUS, at_common_price, at_mean_radius, at_total_price, prepare
