@@ -1,5 +1,7 @@
 """The matrix that measures a small step: F = sum_n w_n J_n' M_n J_n + damping, as a product with vectors.
 
+M_n = R_n' R_n is given by its root: then F v = J'R' w R J v, and what outputs have no effect on the law costs nothing.
+
 =============== ====================================================================================================
 curvature       M_n, in the parameters z of the law at state n
 =============== ====================================================================================================
@@ -19,7 +21,8 @@ import torch
 from torch import Tensor
 
 from trpo.batch import Batch
-from trpo.distributions import Distribution, Product
+from trpo.distributions import Distribution
+from trpo.linalg import Product
 from trpo.linearise import Linearised
 
 Curvature = Literal["fisher", "empirical", "identity"]
@@ -31,18 +34,12 @@ def check_curvature(curvature: str) -> None:
         raise ValueError(f"curvature is {curvature!r}; expected one of {', '.join(map(repr, get_args(Curvature)))}")
 
 
-def metric(curvature: Curvature, family: Distribution, z: Tensor, batch: Batch) -> Product:
-    """Return v -> M v for rows [N,K]; for ``"fisher"`` or ``"empirical"``."""
+def root(curvature: Curvature, family: Distribution, z: Tensor, batch: Batch) -> Tensor:
+    """Return R [N,r,K] with R'R = M in every state, or [N,K] if R is diagonal; for ``"fisher"`` or ``"empirical"``."""
     if curvature == "fisher":
-        return family.fisher(z)
-    score = family.score(z, batch.actions)
-    share = torch.exp(family.log_prob(z, batch.actions) - batch.log_q).to(z.dtype)
-
-    def outer(v: Tensor) -> Tensor:
-        along = (score * v.unsqueeze(1)).sum(-1) * share
-        return (along.unsqueeze(-1) * score).sum(1)
-
-    return outer
+        return family.root(z)
+    share = torch.exp(0.5 * (family.log_prob(z, batch.actions) - batch.log_q)).to(z.dtype)
+    return family.score(z, batch.actions) * share.unsqueeze(-1)
 
 
 def matrix(
@@ -69,6 +66,6 @@ def matrix(
         raise ValueError(f"damping is {damping}; expected a number >= 0")
     if curvature == "identity":
         return lambda v: v.clone()
-    rows = metric(curvature, family, linear.outputs, batch)
+    rows = linear.times(root(curvature, family, linear.outputs, batch))
     w = (batch.weights if weights is None else weights)[:, None].to(linear.outputs.dtype)
-    return lambda v: linear.vjp(w * rows(linear.jvp(v))).add_(v, alpha=damping)
+    return lambda v: rows.vjp(w * rows.jvp(v)).add_(v, alpha=damping)

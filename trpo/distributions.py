@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,23 +41,40 @@ def _log_excess(d: Tensor) -> Tensor:
     return torch.where(d > 1, d + torch.log1p(-(1 + d) * torch.exp(-d)), torch.log(_excess(d)))
 
 
+def _law(z: Tensor) -> Tensor:
+    """Softmax over the last axis: over the first it is many times as fast where options are few."""
+    return torch.softmax(z.movedim(-1, 0).contiguous(), 0).movedim(0, -1)
+
+
+def _log_law(z: Tensor) -> Tensor:
+    """Its logarithm."""
+    return torch.log_softmax(z.movedim(-1, 0).contiguous(), 0).movedim(0, -1)
+
+
 def _tilted_kl(log_p: Tensor, d: Tensor) -> Tensor:
     """KL(p || q) over the last axis, q proportional to p e^d: log(1 + E_p[e^x - 1 - x]) with x = d - E_p d.
 
     No term is negative, and the difference of logarithms of p and q, which loses what d has, is never formed.
     """
-    d = d - d.gather(-1, log_p.argmax(-1, keepdim=True))  # of two shifted logits the same law, exactly
-    x = d - (log_p.exp() * d).sum(-1, keepdim=True)
+    d = d - d.gather(-1, log_p.contiguous().argmax(-1, keepdim=True))  # of two shifted logits the same law, exactly
+    p = log_p.exp()
+    x = d - (p * d).sum(-1, keepdim=True)
+    if bool((x.abs() <= 1).all()):
+        return torch.log1p((p * _excess(x)).sum(-1))
     y = torch.logsumexp(log_p + _log_excess(x), -1)
     return torch.logaddexp(torch.zeros_like(y), y)
 
 
-Product = Callable[[Tensor], Tensor]
+def _choices(p: Tensor) -> Tensor:
+    """A root [N,K-1,K] of diag p - p p', laws p [N,K]: the first or one of the rest, the second or one of the rest, and so on.
 
-
-def _centred(p: Tensor, v: Tensor) -> Tensor:
-    """v - E_p v of every row."""
-    return v - (p * v).sum(-1, keepdim=True)
+    Row j is sqrt(p_j Q/(p_j + Q)) (1 at j, -p_k/Q at each k > j), Q the sum of these p_k. Nothing cancels.
+    """
+    left = p.flip(-1).cumsum(-1).flip(-1).clamp_min(torch.finfo(p.dtype).tiny)
+    rest = left[:, 1:]
+    rows = -(p.unsqueeze(1) / rest.unsqueeze(2)).triu(1)
+    rows.diagonal(dim1=1, dim2=2).fill_(1)
+    return rows.mul_((p[:, :-1] * (rest / left[:, :-1])).sqrt_().unsqueeze(2))
 
 
 class Distribution(ABC):
@@ -99,12 +115,8 @@ class Distribution(ABC):
         """KL(old || new) of every pair of laws in nats, [N], double precision."""
 
     @abstractmethod
-    def fisher(self, z: Tensor) -> Product:
-        """v [N,K] -> F v [N,K], F every law's Fisher matrix in z: the Hessian of its KL."""
-
-    @abstractmethod
-    def root(self, z: Tensor) -> Product:
-        """v [N,K] -> R v [N,K] for a matrix R with R'R the matrix of ``fisher``: v' F v = |R v|^2, with no cancellation."""
+    def root(self, z: Tensor) -> Tensor:
+        """R [N,r,K] with R'R every law's Fisher matrix in z, the Hessian of its KL; [N,K] if R is diagonal. Nothing cancels."""
 
     @abstractmethod
     def entropy(self, z: Tensor) -> Tensor:
@@ -147,35 +159,29 @@ class MultiCategorical(Distribution):
     def log_prob(self, z: Tensor, actions: Tensor) -> Tensor:
         """Sum over factors."""
         parts = zip(self._split(z), actions.unbind(-1), strict=True)
-        return torch.stack([torch.log_softmax(logits, -1).gather(-1, a) for logits, a in parts]).sum(0)
+        return torch.stack([_log_law(logits).gather(-1, a) for logits, a in parts]).sum(0)
 
     def score(self, z: Tensor, actions: Tensor) -> Tensor:
         """One-hot minus probabilities."""
         parts = zip(self._split(z), actions.unbind(-1), strict=True)
-        return torch.cat(
-            [functional.one_hot(a, logits.shape[-1]) - torch.softmax(logits, -1).unsqueeze(-2) for logits, a in parts], -1
-        )
+        return torch.cat([functional.one_hot(a, logits.shape[-1]) - _law(logits).unsqueeze(-2) for logits, a in parts], -1)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """Sum over factors, from differences of logits."""
         pairs = zip(self._split(old.double()), self._split(new.double()), strict=True)
-        return torch.stack([_tilted_kl(torch.log_softmax(a, -1), b - a) for a, b in pairs]).sum(0)
+        return torch.stack([_tilted_kl(_log_law(a), b - a) for a, b in pairs]).sum(0)
 
-    def fisher(self, z: Tensor) -> Product:
-        """(diag p - p p') v."""
-        laws = [torch.softmax(logits, -1) for logits in self._split(z)]
-        if len(laws) == 1:
-            return lambda v: laws[0] * _centred(laws[0], v)
-        return lambda v: torch.cat([p * _centred(p, u) for p, u in zip(laws, self._split(v), strict=True)], -1)
-
-    def root(self, z: Tensor) -> Product:
-        """sqrt(p) (v - E_p v)."""
-        laws = [torch.softmax(logits, -1) for logits in self._split(z)]
-        return lambda v: torch.cat([p.sqrt() * _centred(p, u) for p, u in zip(laws, self._split(v), strict=True)], -1)
+    def root(self, z: Tensor) -> Tensor:
+        """Of diag p - p p', a block a factor, of one row fewer than it has options."""
+        blocks = [_choices(_law(logits)) for logits in self._split(z)]
+        if len(blocks) == 1:
+            return blocks[0]
+        starts = [sum(self.sizes[:k]) for k in range(len(self.sizes))]
+        return torch.cat([functional.pad(R, (at, self.K - at - R.shape[-1])) for R, at in zip(blocks, starts, strict=True)], 1)
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum over factors."""
-        return torch.stack([torch.special.entr(torch.softmax(logits, -1)).sum(-1) for logits in self._split(z)]).sum(0)
+        return torch.stack([torch.special.entr(_law(logits)).sum(-1) for logits in self._split(z)]).sum(0)
 
     def _split(self, z: Tensor) -> tuple[Tensor, ...]:
         return (z,) if len(self.sizes) == 1 else z.split(self.sizes, -1)
@@ -230,15 +236,9 @@ class Bernoulli(Distribution):
         log_p = torch.stack([functional.logsigmoid(a), functional.logsigmoid(-a)], -1)
         return _tilted_kl(log_p, torch.stack([b - a, torch.zeros_like(a)], -1)).sum(-1)
 
-    def fisher(self, z: Tensor) -> Product:
-        """Of a bit, p (1 - p) v."""
-        variance = torch.sigmoid(z) * torch.sigmoid(-z)
-        return lambda v: variance * v
-
-    def root(self, z: Tensor) -> Product:
-        """sqrt(p (1 - p)) v."""
-        deviation = (torch.sigmoid(z) * torch.sigmoid(-z)).sqrt()
-        return lambda v: deviation * v
+    def root(self, z: Tensor) -> Tensor:
+        """Of a bit, sqrt(p (1 - p))."""
+        return (torch.sigmoid(z) * torch.sigmoid(-z)).sqrt()
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum over bits."""
@@ -296,17 +296,10 @@ class DiagonalGaussian(Distribution):
         x = torch.where(moved == 0, 0.0, moved * torch.exp(-log_b))  # 0 * inf is 0
         return 0.5 * (_excess(2 * (log_a - log_b)) + x * x).sum(-1)
 
-    def fisher(self, z: Tensor) -> Product:
-        """v/std^2 for the means, 2 v for the log deviations."""
-        precision = torch.exp(-2 * z.chunk(2, -1)[1])
-        scale = torch.cat([precision, torch.full_like(precision, 2)], -1)
-        return lambda v: scale * v
-
-    def root(self, z: Tensor) -> Product:
-        """v/std for the means, sqrt(2) v for the log deviations."""
+    def root(self, z: Tensor) -> Tensor:
+        """1/std for the means, sqrt(2) for the log deviations."""
         inverse = torch.exp(-z.chunk(2, -1)[1])
-        scale = torch.cat([inverse, torch.full_like(inverse, math.sqrt(2))], -1)
-        return lambda v: scale * v
+        return torch.cat([inverse, torch.full_like(inverse, math.sqrt(2))], -1)
 
     def entropy(self, z: Tensor) -> Tensor:
         """Sum of log std + (1 + log 2 pi)/2."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Product = Callable[[Tensor], Tensor]
+"""v [P] -> F v [P]"""
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -21,7 +24,7 @@ class Solution:
 
 
 def conjugate_gradients(
-    product: Callable[[Tensor], Tensor], b: Tensor, *, iterations: int = 10, tolerance: float = 1e-10, smallest: float = 0.0
+    product: Product, b: Tensor, *, iterations: int = 10, tolerance: float = 1e-10, smallest: float = 0.0
 ) -> Solution:
     """Solve F x = b for a symmetric positive definite F (Hestenes and Stiefel 1952), from x = 0.
 

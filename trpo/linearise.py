@@ -46,15 +46,25 @@ BLOCK = 2048
 """Rows taken at a time: the activations of so many stay in the cache."""
 
 
+@dataclass(frozen=True)
+class Products:
+    """Products with a matrix of N blocks of r rows."""
+
+    jvp: _Function  # v [P] -> [N, r]
+    vjp: _Function  # u [N, r] -> [P], by the transpose
+
+
 @dataclass(frozen=True, eq=False)
 class Linearised:
     """A network at inputs of N rows. Products are exact to rounding; none keeps or needs an autograd graph."""
 
     outputs: Tensor  # [N, K] at the parameters it was made at
     theta: Tensor  # [P] those parameters, a copy
-    jvp: Callable[[Tensor], Tensor]  # v [P] -> J v [N, K]
-    vjp: Callable[[Tensor], Tensor]  # u [N, K] -> J' u [P]
-    at: Callable[[Tensor], Tensor]  # parameters [P] -> outputs there [N, K]
+    jvp: _Function  # v [P] -> J v [N, K]
+    vjp: _Function  # u [N, K] -> J' u [P]
+    at: _Function  # parameters [P] -> outputs there [N, K]
+    times: Callable[[Tensor], Products]
+    """R -> products with R J for many vectors: R [N,r,K] holds a matrix for every block of J, [N,K] if all are diagonal."""
 
 
 def flat_parameters(module: nn.Module) -> Tensor:
@@ -210,8 +220,16 @@ def _by_hand(layers: list[_Layer], theta: Tensor, inputs: Tensor, extra: int) ->
     def at(parameters: Tensor) -> Tensor:
         return _run(_weights(layers, parameters, extra), parameters[:extra], inputs)
 
-    products = _by_signals(layers, theta, entering, extra, vjp) if _few_outputs(layers) else (jvp, vjp)
-    return Linearised(outputs, theta, *products, at)
+    def times(R: Tensor) -> Products:
+        return _by_signals(layers, theta, entering, extra, R) or _composed(R, jvp, vjp)
+
+    return Linearised(outputs, theta, jvp, vjp, at, times)
+
+
+def _composed(R: Tensor, jvp: _Function, vjp: _Function) -> Products:
+    if R.ndim == 2:
+        return Products(lambda v: R * jvp(v), lambda u: vjp(R * u))
+    return Products(lambda v: (R @ jvp(v).unsqueeze(2)).squeeze(2), lambda u: vjp((u.unsqueeze(1) @ R).squeeze(1)))
 
 
 def _gather(into: _Weighted, back: Tensor, a: Tensor) -> None:
@@ -225,78 +243,84 @@ def _gather(into: _Weighted, back: Tensor, a: Tensor) -> None:
         torch.sum(back, 0, out=bias)
 
 
-def _few_outputs(layers: list[_Layer]) -> bool:
-    """Whether ``_by_signals`` is the faster: it saves the products between hidden layers, and makes a pass for each output."""
+def _few_rows(layers: list[_Layer], rows: int) -> bool:
+    """Whether ``_by_signals`` is the faster: it saves the products between hidden layers, and makes a pass for each row of R."""
     hidden, last = layers[:-1], layers[-1]
     saved = sum(layer.shape[0] * layer.shape[1] for layer in hidden[1:])
-    return last.activation is None and 8 * last.shape[0] * sum(layer.shape[0] for layer in hidden) < saved
+    return last.activation is None and 0 < 8 * rows * sum(layer.shape[0] for layer in hidden) < saved
 
 
-def _by_signals(
-    layers: list[_Layer], theta: Tensor, entering: list[Tensor], extra: int, once: _Function
-) -> tuple[_Function, _Function]:
-    """``J v`` and ``J' u`` where outputs are few: how each depends on each hidden unit of each row is found once and kept.
+def _by_signals(layers: list[_Layer], theta: Tensor, entering: list[Tensor], extra: int, R: Tensor) -> Products | None:
+    """Products with R J where R has few rows; None where it has many.
 
-    With S_k [N,H] the derivative of output k in what enters the activations of a layer, the layer's weights V move it by the
-    row sums of S_k * (a V'), and u brings (sum_k u_k S_k)' a back to them: nothing has to be carried through other layers. The
-    first ``J v`` finds them; a ``J' u`` before it, such as a gradient with no product to follow, is left to ``once``.
+    How each row depends on what each layer puts out is found once and kept. With S_j [N,H] the derivative of row j of R z in
+    that, the layer's weights V move it by the row sums of S_j * (a V'), and u brings (sum_j u_j S_j)' a back to them: nothing has
+    to be carried through other layers.
     """
-    *hidden, last = layers
+    width = layers[-1].shape[0]
+    if R.ndim == 2:
+        if not _few_rows(layers, width):
+            return None
+        R = torch.diag_embed(R)
+    of_free = R[..., width:]
+    moving = R[..., :width].count_nonzero((0, 2)).nonzero().squeeze(1).tolist()  # rows that depend on the network
+    if not _few_rows(layers, len(moving)):
+        return None
     fixed = list(_weights(layers, theta, extra))
-    width = last.shape[0]
-
-    signals: list[list[Tensor]] = []  # S of every hidden layer, [N,H] for each output
-
-    def find() -> None:
-        found: list[list[Tensor]] = []
-        for k in range(len(hidden) - 1, -1, -1):
-            weight, scaled, rows = fixed[k + 1][1], hidden[k].scaled, len(entering[k + 1])
-            back = [s @ weight for s in found[-1]] if found else [w.expand(rows, -1).clone() for w in weight]
-            found.append(back if scaled is None else [scaled(s, entering[k + 1]) for s in back])
-        signals.extend(found[::-1])
+    signals = [[R[:, j, :width].contiguous() for j in moving]]  # S of every layer, for each of these rows
+    for k in range(len(layers) - 2, -1, -1):
+        weight, scaled = fixed[k + 1][1], layers[k].scaled
+        back = [s @ weight for s in signals[0]]
+        signals.insert(0, back if scaled is None else [scaled(s, entering[k + 1]) for s in back])
 
     def jvp(v: Tensor) -> Tensor:
-        if not signals:
-            find()
-        *inner, (_, weight, bias) = _weights(layers, v, extra)
-        moved = nn.functional.linear(entering[-1], weight, bias)
-        for (_, weight, bias), a, of_layer in zip(inner, entering, signals, strict=False):
+        columns = list((of_free @ v[:extra] if extra else v.new_zeros(R.shape[:2])).unbind(1))
+        for (_, weight, bias), a, of_layer in zip(_weights(layers, v, extra), entering, signals, strict=True):
             linear = nn.functional.linear(a, weight, bias)
-            for column, signal in zip(moved.unbind(1), of_layer, strict=True):
-                column += (signal * linear).sum(1)
-        return torch.cat([moved, v[:extra].expand(len(moved), -1)], -1) if extra else moved
+            for j, signal in zip(moving, of_layer, strict=True):
+                product = linear.mul_(signal) if j == moving[-1] else linear * signal
+                columns[j] = columns[j] + product.sum(1)
+        return torch.stack(columns, 1)
 
     def vjp(u: Tensor) -> Tensor:
-        if not signals:
-            return once(u)
         product = torch.empty_like(theta)
-        product[:extra] = u[:, width:].sum(0)
-        *inner, outer = _weights(layers, product, extra)
-        _gather(outer, u[:, :width], entering[-1])
-        for into, a, of_layer in zip(inner, entering, signals, strict=False):
-            back = of_layer[0] * u[:, :1]
-            for k in range(1, width):
-                back.addcmul_(of_layer[k], u[:, k : k + 1])
+        if extra:
+            product[:extra] = torch.tensordot(u, of_free, 2)
+        shares = [u[:, j, None] for j in moving]
+        for into, a, of_layer in zip(_weights(layers, product, extra), entering, signals, strict=True):
+            back = of_layer[0] * shares[0]
+            for share, signal in zip(shares[1:], of_layer[1:], strict=True):
+                back.addcmul_(signal, share)
             _gather(into, back, a)
         return product
 
-    return jvp, vjp
+    return Products(jvp, vjp)
 
 
 def _stack(blocks: list[Linearised]) -> Linearised:
     """Blocks of rows as one."""
     sizes = [len(block.outputs) for block in blocks]
 
-    def jvp(v: Tensor) -> Tensor:
-        return torch.cat([block.jvp(v) for block in blocks])
-
-    def vjp(u: Tensor) -> Tensor:
-        return torch.stack([block.vjp(part) for block, part in zip(blocks, u.split(sizes), strict=True)]).sum(0)
+    def times(R: Tensor) -> Products:
+        parts = [block.times(part) for block, part in zip(blocks, R.split(sizes), strict=True)]
+        return _stacked([part.jvp for part in parts], [part.vjp for part in parts], sizes)
 
     def at(theta: Tensor) -> Tensor:
         return torch.cat([block.at(theta) for block in blocks])
 
-    return Linearised(torch.cat([block.outputs for block in blocks]), blocks[0].theta, jvp, vjp, at)
+    plain = _stacked([block.jvp for block in blocks], [block.vjp for block in blocks], sizes)
+    outputs = torch.cat([block.outputs for block in blocks])
+    return Linearised(outputs, blocks[0].theta, plain.jvp, plain.vjp, at, times)
+
+
+def _stacked(jvps: list[_Function], vjps: list[_Function], sizes: list[int]) -> Products:
+    def jvp(v: Tensor) -> Tensor:
+        return torch.cat([of_block(v) for of_block in jvps])
+
+    def vjp(u: Tensor) -> Tensor:
+        return torch.stack([of_block(part) for of_block, part in zip(vjps, u.split(sizes), strict=True)]).sum(0)
+
+    return Products(jvp, vjp)
 
 
 def _by_torch_at(module: nn.Module, theta: Tensor, inputs: Tensor) -> Tensor:
@@ -320,5 +344,10 @@ def _by_torch(module: nn.Module, inputs: Tensor) -> Linearised:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own constant folding and parts, which tell a caller nothing
         outputs, jvp = torch.func.linearize(run, theta)
-    _, vjp = torch.func.vjp(run, theta)  # type: ignore[misc]  # annotated as if it had auxiliary outputs
-    return Linearised(outputs, theta, jvp, lambda u: vjp(u)[0], run)
+    _, pull = torch.func.vjp(run, theta)  # type: ignore[misc]  # annotated as if it had auxiliary outputs
+
+    def vjp(u: Tensor) -> Tensor:
+        product: Tensor = pull(u)[0]
+        return product
+
+    return Linearised(outputs, theta, jvp, vjp, run, lambda R: _composed(R, jvp, vjp))

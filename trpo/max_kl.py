@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from trpo.batch import Batch
-from trpo.curvature import Curvature, check_curvature, metric
-from trpo.distributions import Distribution, Product
-from trpo.linalg import conjugate_gradients
+from trpo.curvature import Curvature, check_curvature, root
+from trpo.distributions import Distribution
+from trpo.linalg import Product, conjugate_gradients
 from trpo.linearise import Linearised
 
 POWERS = (8, 1024)
@@ -117,20 +117,20 @@ def max_kl_direction(
     g = gradient.double()
 
     live = (batch.weights > 0).nonzero().squeeze(1)
-    through, root = metric(curvature, family, model.outputs, batch), _root(curvature, family, model.outputs, batch)
+    through = model.times(root(curvature, family, model.outputs, batch))
     seen: list[tuple[Tensor, Tensor]] = []
 
     def product(w: Tensor) -> Product:
         def apply(v: Tensor) -> Tensor:
-            moved = model.jvp(v)
-            seen.append((v, root(moved)[live]))
-            return model.vjp(w[:, None].to(moved) * through(moved)).add_(v, alpha=damping)
+            moved = through.jvp(v)
+            seen.append((v, moved[live]))
+            return through.vjp(w[:, None].to(moved) * moved).add_(v, alpha=damping)
 
         return apply
 
     def feasible(x: Tensor) -> tuple[float, Tensor]:
         """Return g'x and x, at the length at which its largest form is 1."""
-        worst = float((root(model.jvp(x))[live].double() ** 2).sum(1).max()) + damping * float(x.double().dot(x.double()))
+        worst = float((through.jvp(x)[live].double() ** 2).sum(1).max()) + damping * float(x.double().dot(x.double()))
         x = x * (worst**-0.5 if worst != 0 else 0.0)
         return float(g.dot(x.double())), x
 
@@ -272,12 +272,3 @@ def _mean(q: Tensor, p: int) -> tuple[Tensor, Tensor]:
     logs = p * torch.log(q / top)
     total = torch.logsumexp(logs, -1, keepdim=True)
     return (top * torch.exp(total / p)).squeeze(-1), torch.exp(logs - total)
-
-
-def _root(curvature: Curvature, family: Distribution, z: Tensor, batch: Batch) -> Product:
-    """Return v [N,K] -> [N,R] whose squares sum to v' M v in every state."""
-    if curvature == "fisher":
-        return family.root(z)
-    score = family.score(z, batch.actions)
-    share = torch.exp(0.5 * (family.log_prob(z, batch.actions) - batch.log_q)).to(z.dtype)
-    return lambda v: (score * v.unsqueeze(1)).sum(-1) * share

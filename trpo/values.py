@@ -8,13 +8,12 @@ one batch's targets are noisy, and steps that fit them as well as they can make 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from trpo.linalg import conjugate_gradients
+from trpo.linalg import Product, conjugate_gradients
 from trpo.linearise import Linearised, forward, linearise, set_parameters
 
 
@@ -122,5 +121,6 @@ def fit_values(
     return Fit(1 - before / spread if spread > 0 else float("nan"), before, loss, accepted)
 
 
-def _gauss_newton(linear: Linearised, n: int, damping: float) -> Callable[[Tensor], Tensor]:
-    return lambda v: linear.vjp(linear.jvp(v).div_(n)).add_(v, alpha=damping)
+def _gauss_newton(linear: Linearised, n: int, damping: float) -> Product:
+    rows = linear.times(torch.ones_like(linear.outputs))
+    return lambda v: rows.vjp(rows.jvp(v).div_(n)).add_(v, alpha=damping)

@@ -225,43 +225,61 @@ def test_score_is_the_gradient_of_log_prob(family):
         torch.testing.assert_close(found[:, m], expected, rtol=1e-10, atol=1e-12)
 
 
-def columns(function, z, K):
-    return torch.stack([function(z)(torch.eye(K).double()[k].expand(len(z), -1)) for k in range(K)], -1)
+def dense(R):
+    return torch.diag_embed(R) if R.ndim == 2 else R
+
+
+def squared(family, z):
+    R = dense(family.root(z))
+    return R.mT @ R
 
 
 @families
-def test_fisher_is_the_hessian_of_kl_and_its_root_squares_to_it(family):
+def test_the_root_squares_to_the_hessian_of_kl(family):
     z = parameters(family, 5, 0.8, 17)
-    found = columns(family.fisher, z, family.K)
-    torch.testing.assert_close(found, fisher_matrices(family, z), rtol=1e-9, atol=1e-11)
-    root = columns(family.root, z, family.K)
-    torch.testing.assert_close(root.mT @ root, found, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(squared(family, z), fisher_matrices(family, z), rtol=1e-9, atol=1e-11)
 
 
 @discrete
-def test_fisher_is_the_mean_of_squared_scores(family):
+def test_the_root_squares_to_the_mean_of_squared_scores(family):
     z, actions = parameters(family, 5, 1.0, 18), every_action(family)
     p = law_log_prob(family, z, actions.expand(5, -1, -1)).exp()
     score = family.score(z, actions.expand(5, -1, -1))
     torch.testing.assert_close((p[..., None] * score).sum(1), torch.zeros_like(z), rtol=0, atol=1e-14)
     expected = torch.einsum("nm,nmi,nmj->nij", p, score, score)
-    torch.testing.assert_close(columns(family.fisher, z, family.K), expected, rtol=1e-11, atol=1e-14)
+    torch.testing.assert_close(squared(family, z), expected, rtol=1e-11, atol=1e-14)
 
 
-def test_fisher_of_a_gaussian_is_the_mean_of_squared_scores():
+def test_the_root_of_a_gaussian_squares_to_the_mean_of_squared_scores():
     """By Gauss-Hermite quadrature, exact for the polynomials of degree 4 that squared scores are."""
     family, z = DiagonalGaussian(1), torch.tensor([[0.3, -0.7]], dtype=torch.float64)
     nodes, weights = np.polynomial.hermite_e.hermegauss(6)
     actions = torch.as_tensor(0.3 + np.exp(-0.7) * nodes)[None, :, None]
     score = family.score(z, actions)[0]
     expected = torch.einsum("m,mi,mj->ij", torch.as_tensor(weights / weights.sum()), score, score)
-    torch.testing.assert_close(columns(family.fisher, z, 2)[0], expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(squared(family, z)[0], expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_fisher_matrix_of_a_near_certain_bit_is_not_rounded_to_zero():
-    z, one = torch.tensor([[45.0]]).double(), torch.ones(1, 1).double()
-    assert Bernoulli(1).fisher(z)(one).item() == pytest.approx(np.exp(-45), rel=1e-12)
-    assert Bernoulli(1).root(z)(one).item() == pytest.approx(np.exp(-22.5), rel=1e-12)
+def test_the_root_has_no_row_for_what_changes_no_law():
+    assert Categorical(4).root(torch.zeros(3, 4)).shape == (3, 3, 4)
+    assert MultiCategorical((3, 1, 2)).root(torch.zeros(5, 6)).shape == (5, 3, 6)
+
+
+@pytest.mark.parametrize("z", [[80.0, 0.0, -1.0], [-700.0, 0.0, -3.0], [0.0, -300.0, -600.0], [0.0, -2000.0, -1.0]])
+def test_the_root_of_near_certain_laws_cancels_nothing(z):
+    """v' F v, the variance of v, to full relative accuracy."""
+    with mpmath.workdps(700):
+        weights = [mpmath.exp(x) for x in z]
+        p = [w / mpmath.fsum(weights) for w in weights]
+        for v in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, -1), (2, 3, 3)):
+            mean = mpmath.fdot(p, v)
+            variance = mpmath.fsum(q * (x - mean) ** 2 for q, x in zip(p, v, strict=True))
+            found = Categorical(3).root(torch.tensor([z], dtype=torch.float64))[0] @ torch.tensor(v, dtype=torch.float64)
+            assert float(found.norm()) == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-12, abs=1e-154)
+
+
+def test_the_root_of_a_near_certain_bit_is_not_rounded_to_zero():
+    assert Bernoulli(1).root(torch.tensor([[45.0]]).double()).item() == pytest.approx(np.exp(-22.5), rel=1e-12)
 
 
 @families

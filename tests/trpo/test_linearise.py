@@ -28,6 +28,14 @@ def check_against_jacobian(network, inputs, rtol=1e-10):
     v, u = vectors(linear)
     torch.testing.assert_close(linear.jvp(v), J @ v, rtol=rtol, atol=1e-11)
     torch.testing.assert_close(linear.vjp(u), torch.einsum("nkp,nk->p", J, u), rtol=rtol, atol=1e-11)
+    n, K = u.shape
+    generator = torch.Generator().manual_seed(3)
+    for R in (torch.randn(n, K, generator=generator), torch.randn(n, 1, K, generator=generator), torch.randn(n, 3, K)):
+        R = R.double()
+        rows, dense = linear.times(R), torch.diag_embed(R) if R.ndim == 2 else R
+        u = torch.randn(dense.shape[:2], generator=generator, dtype=torch.float64)
+        torch.testing.assert_close(rows.jvp(v), dense @ J @ v, rtol=rtol, atol=1e-11)
+        torch.testing.assert_close(rows.vjp(u), torch.einsum("njk,nkp,nj->p", dense, J, u), rtol=rtol, atol=1e-11)
     return linear
 
 
@@ -69,6 +77,10 @@ def test_blocks_of_rows_make_no_difference(kind, action, monkeypatch):
     torch.testing.assert_close(blocks.outputs, whole.outputs, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(blocks.jvp(v), whole.jvp(v), rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(blocks.vjp(u), whole.vjp(u), rtol=1e-12, atol=1e-13)
+    R = torch.randn(11, 2, u.shape[1], generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    cut, uncut = blocks.times(R), whole.times(R)
+    torch.testing.assert_close(cut.jvp(v), uncut.jvp(v), rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(cut.vjp(R[:, :, 0]), uncut.vjp(R[:, :, 0]), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(blocks.at(whole.theta + v), whole.at(whole.theta + v), rtol=1e-12, atol=1e-13)
 
 
@@ -223,33 +235,72 @@ def chain(widths, activation=nn.Tanh, bias=True):
     return nn.Sequential(*layers).double()
 
 
+@pytest.fixture
+def by_signals(monkeypatch):
+    """How often products went by signals, and how often not."""
+    taken, original = [], module._by_signals
+
+    def counted(*given):
+        found = original(*given)
+        taken.append(found is not None)
+        return found
+
+    monkeypatch.setattr(module, "_by_signals", counted)
+    return taken
+
+
 @pytest.mark.parametrize("widths", [(3, 40, 40, 1), (3, 64, 64, 2), (2, 33, 65, 49, 3)])
 @pytest.mark.parametrize("activation", [nn.Tanh, nn.ReLU])
 @pytest.mark.parametrize("bias", [True, False])
-def test_few_outputs_go_by_signals_and_agree_with_the_jacobian(widths, activation, bias, monkeypatch):
+def test_few_rows_go_by_signals_and_agree_with_the_jacobian(widths, activation, bias, by_signals):
     network = chain(widths, activation, bias)
-    monkeypatch.setattr(module, "_by_torch", None)
-    assert module._few_outputs(module._chain(network))
     inputs = torch.randn(7, widths[0], generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     check_against_jacobian(network, inputs)
+    assert any(by_signals)
 
 
-def test_few_outputs_with_free_deviations_agree_with_the_jacobian(monkeypatch):
+def test_few_rows_with_free_deviations_agree_with_the_jacobian(by_signals):
     space = gymnasium.spaces.Box(-1, 1, (2,))
     policy = make_policy(gymnasium.spaces.Box(-1, 1, (3,)), space, hidden=(64, 64), dtype=torch.float64)
-    monkeypatch.setattr(module, "_by_torch", None)
-    assert module._few_outputs(module._chain(policy))
-    check_against_jacobian(policy, torch.randn(9, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
+    inputs = torch.randn(9, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    linear = check_against_jacobian(policy, inputs)
+    by_signals.clear()
+    linear.times(policy.family.root(linear.outputs))
+    assert by_signals == [True]
 
 
 @pytest.mark.parametrize(
-    ("layers", "few"),
+    ("layers", "R", "few"),
     [
-        (chain((4, 64, 64, 2)), True),
-        (chain((4, 64, 64, 4)), False),  # a pass for each output costs what it saves
-        (chain((4, 64, 2)), False),  # nothing to save between hidden layers
-        (nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1), nn.Tanh()), False),
+        (chain((4, 64, 64, 2)), (1, 2), True),
+        (chain((4, 64, 64, 4)), (3, 4), True),
+        (chain((4, 64, 64, 4)), (4,), False),  # a pass for each row costs what it saves
+        (chain((4, 64, 64, 4)), (4, 4), False),
+        (chain((4, 64, 64, 2)), (0, 2), False),
+        (chain((4, 64, 2)), (1, 2), False),  # nothing to save between hidden layers
+        (
+            nn.Sequential(nn.Linear(4, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1), nn.Tanh()).double(),
+            (1,),
+            False,
+        ),
     ],
 )
-def test_signals_are_kept_where_they_save_time(layers, few):
-    assert module._few_outputs(module._chain(layers)) is few
+def test_signals_are_kept_where_they_save_time(layers, R, few, by_signals):
+    linear = linearise(layers, torch.ones(5, 4).double())
+    rows = linear.times(torch.ones(5, *R).double())
+    assert by_signals == [few]
+    assert rows.jvp(linear.theta).shape == (5, R[0])
+
+
+def test_a_row_that_depends_on_free_parameters_alone_keeps_no_signal():
+    """Of six rows one is moved by the network: it alone is carried through hidden layers, and all are right."""
+    space = gymnasium.spaces.Box(-1, 1, (3,))
+    policy = make_policy(space, space, hidden=(64, 64), dtype=torch.float64)
+    inputs = torch.randn(9, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    linear, J = linearise(policy, inputs), jacobian(policy, inputs)
+    R = torch.zeros(9, 6, 6).double()
+    R[:, 2, 1], R[:, 4, 3:] = 2.0, torch.randn(9, 3).double()
+    rows, (v, _) = linear.times(R), vectors(linear)
+    torch.testing.assert_close(rows.jvp(v), R @ J @ v, rtol=1e-10, atol=1e-11)
+    u = torch.randn(9, 6).double()
+    torch.testing.assert_close(rows.vjp(u), torch.einsum("njk,nkp,nj->p", R, J, u), rtol=1e-10, atol=1e-11)
