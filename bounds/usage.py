@@ -59,6 +59,8 @@ def usage_of_difference(parts: tuple[Any, ...], unit: float, applies: Any) -> Ar
 
 def _matrix(side: Array, axes: int, count: int) -> Array:
     """A side as a matrix [K, N], a row for each number of an instance; one row where they are all the same."""
+    if side.ndim == axes == 1:
+        return np.ascontiguousarray(side)[None]
     if not any(side.strides[axes:]):
         side = side.reshape(*side.shape[:axes], -1)[..., 0]
     return np.ascontiguousarray(side.reshape(count, -1).T)
