@@ -23,8 +23,8 @@ from mdps.evaluate import evaluate_trusted
 from mdps.mdp import MDP, Array, as_policy, trusted
 from mdps.planes import cut
 
-CHUNK = 8000
-"""Pairs worked on at a time, at most: fewer, and numpy's calls cost more than their work; more, and the cache is too small."""
+CHUNK = 16_000
+"""Pairs worked on at a time, at most: with fewer, threads wait for each other between numpy's calls; more, and caches are too small."""
 
 NUMBERS = 1_000_000
 """Transition probabilities of a chunk, at most, unless that is fewer than ``FEWEST`` pairs."""
@@ -89,9 +89,8 @@ def check(
     """
     found = [find(claim) for claim in claims]
     workers = (os.cpu_count() or 1) if threads is None else threads
-    size = min(CHUNK, max(FEWEST, NUMBERS // (mdp.S * mdp.A * mdp.S))) if chunk is None else chunk
-    for name, number in (("chunk", size), ("threads", workers)):
-        if number < 1:
+    for name, number in (("chunk", chunk), ("threads", workers)):
+        if number is not None and number < 1:
             raise ValueError(f"{name} is {number}; give at least 1")
     policies = [as_policy(mdp, table, name) for name, table in (("old", old), ("new", new))]
     batch = np.broadcast_shapes(mdp.batch, *(pi.shape[:-2] for pi in policies))
@@ -101,6 +100,7 @@ def check(
         for table, core in zip((mdp.P, mdp.R, mdp.rho0, mdp.gamma, *policies), cores, strict=True)
     ]
     pairs = math.prod(batch)
+    size = _size(pairs, mdp.S * mdp.A * mdp.S, workers) if chunk is None else chunk
     usage, applies = np.empty((len(found), pairs)), np.empty((len(found), pairs), dtype=bool)
 
     def part(start: int) -> dict[str, str]:
@@ -126,3 +126,9 @@ def check(
     failed = [claim.id in errors for claim in found]
     usage[failed], applies[failed] = np.nan, False
     return Check(tuple(claim.id for claim in found), usage.reshape(-1, *batch), applies.reshape(-1, *batch), errors)
+
+
+def _size(pairs: int, numbers: int, workers: int) -> int:
+    """How many pairs to a chunk, each of so many transition probabilities: about as many for every worker."""
+    rounds = max(1, math.ceil(pairs / (workers * min(CHUNK, max(FEWEST, NUMBERS // numbers)))))
+    return max(FEWEST, math.ceil(pairs / (rounds * workers)))
