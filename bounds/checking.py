@@ -24,7 +24,7 @@ from mdps.mdp import MDP, Array, as_policy, trusted
 from mdps.planes import cut
 
 CHUNK = 16_000
-"""Pairs worked on at a time, at most: with fewer, threads wait for each other between numpy's calls; more, and caches are too small."""
+"""Pairs worked on at a time, at most: with fewer, threads wait for each other between calls; with more, caches are too small."""
 
 NUMBERS = 1_000_000
 """Transition probabilities of a chunk, at most, unless that is fewer than ``FEWEST`` pairs."""
