@@ -20,8 +20,8 @@ from bounds.certify import certify_all as certify_all
 from bounds.certify import certify_batch as certify_batch
 from bounds.checking import Check as Check
 from bounds.checking import check as check
+from bounds.compare import compare as compare
 from bounds.comparison import Comparison as Comparison
-from bounds.comparison import compare as compare
 from bounds.verdicts import Outcome as Outcome
 from bounds.verdicts import Verdict as Verdict
 from bounds.verdicts import Verdicts as Verdicts

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bounds.comparison import Comparison, compare
+from bounds.compare import compare
+from bounds.comparison import Comparison
 from bounds.instances import STRUCTURED
 from bounds.pairs import PAIRINGS
 from mdps import families

@@ -12,7 +12,8 @@ from flint import arb, fmpq
 from numpy.typing import ArrayLike
 
 from bounds.catalogue import Claim
-from bounds.comparison import Comparison, compare
+from bounds.compare import compare
+from bounds.comparison import Comparison
 from bounds.exact import Exact, Undecided, exact, precision
 from bounds.verdicts import Interval, Outcome, Verdict, outcomes, together
 from mdps.evaluate import evaluate

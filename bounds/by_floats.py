@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.catalogue import Claim
-from bounds.comparison import Comparison, compare
+from bounds.compare import compare
+from bounds.comparison import Comparison
 from bounds.enclosed_comparison import enclose
 from bounds.enclosed_usage import told
 from bounds.enclosure import Enclosure, choices, pair

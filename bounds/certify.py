@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike
 from bounds.by_exact_numbers import FIRST_BITS, MAX_BITS, attempts, batch_of, by_balls
 from bounds.by_floats import by_chunks, by_floats
 from bounds.catalogue import CATALOGUE, Claim
-from bounds.comparison import Comparison, compare
+from bounds.compare import compare
+from bounds.comparison import Comparison
 from bounds.enclosed_comparison import enclose
 from bounds.exact import precision
 from bounds.verdicts import Outcome, Verdict, Verdicts

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bounds.catalogue import Claim
 from bounds.certify import find
-from bounds.comparison import compare
+from bounds.compare import compare
 from mdps.batches import rows
 from mdps.evaluate import evaluate_trusted
 from mdps.mdp import MDP, Array, as_policy, trusted

@@ -8,15 +8,13 @@ from functools import cached_property, wraps
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from bounds import divergences, planar_movement, spreads, tables
+from bounds import planar_movement, spreads, tables
+from bounds.distances import Distances
 from mdps import planar_resolvent
 from mdps.elimination import Resolvent, backup, forward
-from mdps.evaluate import Evaluation, broadcast_mdp, evaluate
 from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
-from mdps.sparse import SparseMDP
 
 T = TypeVar("T")
 
@@ -36,16 +34,13 @@ NONE = Roundoff(0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """An old and a new policy in the same MDP. Build it with :func:`compare`.
+class Comparison(Distances):
+    """An old and a new policy in the same MDP. Build it with :func:`bounds.compare.compare`.
 
-    Every quantity below is computed when it is first asked for and then kept. Symbols follow the TRPO paper
-    (arXiv:1502.05477v5): ``L`` is the surrogate of its eq. 3, KL is KL(old || new) as in its eq. 9, a maximum runs over *all*
-    states, and a mean is taken over the old policy's *normalised* visitation ``d``. ``gap = eta(new) - L``.
+    To their distances it adds what the new policy makes of advantages, returns and visits. Every quantity is computed when it is
+    first asked for and then kept. Symbols follow the TRPO paper (arXiv:1502.05477v5): ``L`` is the surrogate of its eq. 3, and
+    ``gap = eta(new) - L``.
     """
-
-    old: Evaluation
-    new: Evaluation
 
     @property
     def mdp(self) -> MDP:
@@ -76,77 +71,6 @@ class Comparison:
     def shared(self) -> dict[Any, Any]:
         """What functions marked by :func:`once` have found, by function."""
         return {}
-
-    # -- distances between the policies ------------------------------------------------------------------
-
-    @cached_property
-    def shift(self) -> Array:
-        """``new - old`` [*B,S,A]; rows sum to zero."""
-        return divergences.shift(self.old.pi, self.new.pi)
-
-    @cached_property
-    def tv(self) -> Array:
-        """Total variation at each state [*B,S]."""
-        return tables.total(np.abs(self.shift)) / 2
-
-    @cached_property
-    def kl(self) -> Array:
-        """KL(old || new) at each state [*B,S]; may be inf."""
-        return divergences.kl(self.old.pi, self.new.pi, self._logs)
-
-    @cached_property
-    def kl_reverse(self) -> Array:
-        """KL(new || old) at each state [*B,S]; may be inf."""
-        return divergences.kl(self.new.pi, self.old.pi, None if self._logs is None else self._logs[::-1])
-
-    @cached_property
-    def _logs(self) -> tuple[Array, Array] | None:
-        """Logarithms of both policies, of floats in planes: both divergences want them."""
-        if not tables.floats_in_planes(self.old.pi, self.new.pi):
-            return None
-        return divergences.logarithms(self.old.pi, self.new.pi)
-
-    @cached_property
-    def tv_max(self) -> Array:
-        """Largest TV over all states [*B]; the paper's alpha."""
-        return tables.largest(self.tv)
-
-    @cached_property
-    def tv_mean(self) -> Array:
-        """Mean TV under old's d [*B]."""
-        return divergences.mean(self.old.d, self.tv)
-
-    @cached_property
-    def tv_mean_new(self) -> Array:
-        """Mean TV under new's d [*B]."""
-        return divergences.mean(self.new.d, self.tv)
-
-    @cached_property
-    def kl_max(self) -> Array:
-        """Largest KL(old || new) over all states [*B]."""
-        return tables.largest(self.kl)
-
-    @cached_property
-    def kl_mean(self) -> Array:
-        """Mean KL(old || new) under old's d [*B]."""
-        return divergences.mean(self.old.d, self.kl)
-
-    @cached_property
-    def kl_reverse_max(self) -> Array:
-        """Largest KL(new || old) over all states [*B]."""
-        return tables.largest(self.kl_reverse)
-
-    @cached_property
-    def kl_reverse_mean(self) -> Array:
-        """Mean KL(new || old) under old's d [*B]."""
-        return divergences.mean(self.old.d, self.kl_reverse)
-
-    @cached_property
-    def mixture(self) -> Array:
-        """The least alpha that makes new a mixture (1-alpha) old + alpha pi', [*B]: the largest share any action loses."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            lost = np.where(self.old.pi > 0, -self.shift / self.old.pi, 0.0)
-        return np.clip(tables.largest(lost, 2), 0.0, 1.0)
 
     # -- advantages --------------------------------------------------------------------------------------
 
@@ -398,36 +322,3 @@ def once(function: Callable[[Comparison], T]) -> Callable[[Comparison], T]:
         return answer
 
     return found
-
-
-def compare(mdp: MDP | SparseMDP, old: Evaluation | ArrayLike, new: Evaluation | ArrayLike) -> Comparison:
-    """Compare two policies in one MDP (or in each of a batch).
-
-    Parameters
-    ----------
-    mdp
-        The process or batch ``*B``; or a sparse one, see :func:`bounds.sparse_comparison.compare_sparse`.
-    old, new
-        Policy tables [*B,S,A], or evaluations of them in this very ``mdp``, which are then not computed again.
-
-    Raises
-    ------
-    ValueError
-        If a policy does not fit the MDP, or an evaluation belongs to another one.
-    """
-    if isinstance(mdp, SparseMDP):
-        from bounds.sparse_comparison import compare_sparse  # which is made of what is here
-
-        return compare_sparse(mdp, old, new)  # type: ignore[arg-type]  # an evaluation of another process is refused there
-    evaluations: list[Evaluation] = []
-    for name, policy in (("old", old), ("new", new)):
-        if isinstance(policy, Evaluation):
-            if policy.mdp is not mdp:
-                raise ValueError(
-                    f"{name} was evaluated in another MDP object ({policy.mdp}); give its own .mdp, or its table .pi"
-                )
-            evaluations.append(policy)
-        else:
-            evaluations.append(evaluate(mdp, policy))
-    wide = broadcast_mdp(mdp, np.broadcast_shapes(*(e.eta.shape for e in evaluations)))
-    return Comparison(*(e.broadcast(wide) for e in evaluations))

@@ -20,15 +20,14 @@ from bounds.doubled import DOUBLED, SMALL
 from bounds.enclosed_accuracy import LEAST, PLACES, RELATIVE, SOLVE
 from bounds.enclosed_elimination import Factors, lesser
 from bounds.enclosed_planes import OUT, REFERENCES, VECTOR, empty, expanded, load, matrix, references, table
-from bounds.enclosed_solves import (
+from bounds.enclosed_radii import checked, lost, source
+from bounds.enclosed_substitution import (
     ascend,
     ascend_relative,
     ascend_relative_size,
     ascend_size,
     descend,
     descend_size,
-    lost,
-    source,
     sweep,
     sweep_back,
 )
@@ -98,13 +97,6 @@ def as_all(P: Any, R: Any, pi: Any, gamma: Any, n: Any, first: Any, a: Any, stop
                 for j in range(n):
                     same &= free | (get(P, ((first + a) * n + j,)) == get(P, (b * n + j,)))
     return same
-
-
-@inner(types.UniTuple(LANES, 2)(LANES, LANES))
-def checked(x: Any, r: Any) -> Any:
-    """A number with its radius; nothing known where either has overflown."""
-    right = (r < np.inf) & (abs(x) < np.inf)
-    return choose(right, x, 0.0), choose(right, r, np.inf)
 
 
 @inner(types.void(LANES, LANES, OUT, OUT, types.int64, types.int64))

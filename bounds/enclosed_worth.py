@@ -16,17 +16,8 @@ from bounds.enclosed_accuracy import HORIZON, PLACES, RELATIVE, SOLVE, accuracy,
 from bounds.enclosed_elimination import chain_plain, factor_plain
 from bounds.enclosed_laws import Distributions, Law
 from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, empty, expanded, load, matrix, table
-from bounds.enclosed_solves import (
-    confine_relative_values,
-    confine_values,
-    lost,
-    settle,
-    settle_level,
-    solve_occupancy,
-    solve_relative_values,
-    solve_values,
-    source,
-)
+from bounds.enclosed_radii import checked, confine_relative_values, confine_values, lost, settle, source
+from bounds.enclosed_substitution import solve_occupancy, solve_relative_values, solve_values
 from bounds.enclosure import Enclosure
 from bounds.rounded import add, multiply
 from bounds.rounded_products import extent, within
@@ -141,8 +132,7 @@ def _ahead(P: Any, h: Any, rh: Any, reward: Any, gamma: Any, i: Any) -> Any:
     y, error = two_sum(reward, gamma * (expected / mass))
     slack = (2 * n + 4) * U * (size + carried) + carried
     off = choose(moved & (gamma != 0.0), abs(error) + (gamma * slack / mass * (1 + 8 * n * U) + TINY), abs(error)) * GROW
-    right = (off < np.inf) & (abs(y) < np.inf)
-    return choose(right, y, 0.0), choose(right, off, np.inf)
+    return checked(y, off)
 
 
 @chunked(types.void(*[TABLE] * 5, OUT, OUT, OUT, OUT))
@@ -203,7 +193,7 @@ def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: An
         product, narrow, level, _, spread = solve_relative_values(False, m, m, elapsed, none, x, none, size, -1.0)
         loss = lost(smallest(bottom, product), narrow, total, known_to)
         settle(x, none, size, loss, radius)
-        level, share = settle_level(level, (spread + loss) * GROW)
+        level, share = checked(level, (spread + loss) * GROW)
         level, share = confine_relative_values(x, radius, level, share, given, around, horizon)
         put(x, (n - 1,), lanes(0.0))  # the reference itself
         put(radius, (n - 1,), lanes(0.0))

@@ -1,6 +1,6 @@
 """Batches of numbers known to within a radius, which run every claim as it stands and know what they may be off by.
 
-An :class:`Enclosure` takes part in numpy's protocols, so :func:`bounds.comparison.compare` and every statement of the catalogue
+An :class:`Enclosure` takes part in numpy's protocols, so :func:`bounds.compare.compare` and every statement of the catalogue
 compute with it. What it answers to which of numpy's functions is filed in :data:`UFUNCS` and :data:`FUNCTIONS` by
 :mod:`bounds.enclosed_comparison`; a comparison of two enclosures is a
 :class:`bounds.maybe.Maybe`.

@@ -17,7 +17,8 @@ import numpy as np
 from bounds.candidates import Layout, Pairs, decode, encode
 from bounds.catalogue import CATALOGUE, Claim
 from bounds.certify import certify
-from bounds.comparison import Comparison, compare
+from bounds.compare import compare
+from bounds.comparison import Comparison
 from bounds.moves import fresh, jump
 from bounds.verdicts import Verdict
 from mdps.mdp import MDP, Array, as_policy

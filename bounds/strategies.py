@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from bounds.comparison import Comparison, compare
+from bounds.compare import compare
+from bounds.comparison import Comparison
 from mdps.mdp import MDP, Array
 
 try:

@@ -13,7 +13,7 @@ iteration, steps   updates before this one; environment steps so far
 episodes           episodes ended so far
 return_mean        mean undiscounted return of the episodes that ended in this batch; nan where none did
 return_last        of the last 100 episodes
-the rest           fields of :class:`trpo.agent.Iteration`, :class:`trpo.step.Step` and, as ``value_*``, :class:`trpo.values.Fit`
+the rest           fields of :class:`trpo.history.Iteration`, :class:`trpo.step.Step` and as ``value_*`` :class:`trpo.values.Fit`
 ================== ====================================================================================================
 
 Each seed saves its agent as it goes. A run that was killed continues where it was, and ends with the same table. The name of an

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from trpo.agent import LAST
+from trpo.history import LAST
 
 RUN = ["env", "region", "delta"]
 PRINTED_OVER = 10

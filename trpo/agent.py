@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,51 +14,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from mdps.mdp import MDP
 from trpo import checkpoint
-from trpo.environments import EnvLike, mdp_of, vector_env
+from trpo.arguments import available, check, fitting, integer
+from trpo.environments import EnvLike, vector_env
+from trpo.history import LAST, Iteration
 from trpo.linearise import flat_parameters
-from trpo.normaliser import Normaliser
 from trpo.penalty import Penalty
-from trpo.policies import Kind, Policy, family_of, make_network, make_policy
+from trpo.policies import Kind, Policy, make_network, make_policy
 from trpo.region import Region
+from trpo.samplers.by_name import SAMPLING, make_sampler
 from trpo.samplers.exact import Exact
 from trpo.samplers.paths import as_env_actions
 from trpo.samplers.sample import Sample, Sampler
 from trpo.samplers.single_path import Estimator, SinglePath
-from trpo.step import Step, StepOptions, step
+from trpo.step import StepOptions, step
+from trpo.tensorboard import event_writer, write_numbers
 from trpo.threads import threads as threads_of_torch
-from trpo.values import Fit, ValueFunction, fit_values
-
-LAST = 100
-"""Episodes that the running mean of returns is over."""
-
-_SAMPLING = (
-    *("gamma", "lam", "estimator", "discounted", "standardise"),
-    *("steps_per_update", "episodes_per_update", "normalise_rewards"),
-)
-"""Arguments that speak to the sampler "single_path" only."""
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """One row of an agent's history. It holds nothing that depends on the machine's speed: the same seed gives the same rows."""
-
-    iteration: int
-    steps: int  # environment steps so far
-    episodes: int  # episodes ended so far
-    return_mean: float  # of the episodes that ended in this batch, undiscounted; nan where none did
-    return_last: float  # of the last 100 episodes
-    length_mean: float  # of the episodes that ended in this batch
-    step: Step
-    fit: Fit | None
-    coefficient: float  # of the penalty; nan for a region
-
-    def row(self) -> dict[str, Any]:
-        """Return the record as one flat row of a table."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("step", "fit")}
-        fit = {f"value_{k}": v for k, v in vars(self.fit).items()} if self.fit else {}
-        return {**own, **vars(self.step), **fit}
+from trpo.values import ValueFunction, fit_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,25 +133,16 @@ class TRPO:
         threads: int = 1,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "env")}
-        _check(self._arguments)
+        check(self._arguments)
         self.env = vector_env(env, num_envs)
         self.region: Region | Penalty = region if region is not None else Region("kl", "mean", 0.01)
         self.options = options or StepOptions()
         self.seed, self.threads = seed, threads
         self.value_iterations, self.value_damping = value_iterations, value_damping
         observations, actions = self.env.single_observation_space, self.env.single_action_space
-        try:
-            place = torch.device(device)
-            torch.zeros((), device=place)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device {device!r} is not available here: {str(error).splitlines()[0]}") from None
+        place = available(device)
         if isinstance(policy, Policy):
-            if policy.encode.space != observations or policy.family != family_of(actions):
-                raise ValueError(
-                    f"the policy observes {policy.encode.space} and its law is {policy.family!r}; the observation space of env "
-                    f"is {observations}, its action space {actions}: make the policy of these spaces"
-                )
-            self.policy = policy.to(place)
+            self.policy = fitting(policy, observations, actions).to(place)
         else:
             self.policy = make_policy(
                 observations,
@@ -194,33 +155,9 @@ class TRPO:
                 normalise=normalise_observations,
                 seed=seed,
             ).to(place)
-        self.sampler: Sampler
+        sampling = {name: self._arguments[name] for name in SAMPLING}
+        self.sampler = make_sampler(sampler, env, self.env, self.region, seed, **sampling)
         self.value: ValueFunction | None = None
-        mdp = mdp_of(self.env)
-        if sampler == "exact":
-            tables = getattr(self.env, "mdp", None)  # not of copies in wrappers, which may show other observations
-            if not isinstance(tables, MDP):
-                raise ValueError(f"sampler 'exact' needs an MDP or a TabularEnv; env is {env!r}")
-            self.sampler = Exact(tables)
-        elif sampler == "single_path":
-            self.sampler = SinglePath(
-                self.env,
-                steps=2048 if steps_per_update is None else steps_per_update,
-                gamma=gamma if gamma is not None else 0.99 if mdp is None else float(mdp.gamma),
-                estimator=estimator or "gae",
-                lam=0.95 if lam is None else lam,
-                discounted=bool(discounted),
-                episodes=episodes_per_update,
-                standardise=not isinstance(self.region, Penalty) if standardise is None else standardise,
-                reward_scale=Normaliser(centre=False) if normalise_rewards else None,
-                seed=seed,
-            )
-        elif isinstance(sampler, str):
-            raise ValueError(f"unknown sampler {sampler!r}; expected 'single_path', 'exact' or a sampler")
-        elif isinstance(sampler, Exact) and mdp is not None and not _same(sampler.mdp, mdp):
-            raise ValueError(f"the sampler is Exact({sampler.mdp!r}), and env another process, {mdp!r}; give both the same")
-        else:
-            self.sampler = sampler
         if value_iterations > 0 and isinstance(self.sampler, SinglePath):
             kind = policy if isinstance(policy, str) else "conv" if self.policy.encode.image else "mlp"
             network = make_network(
@@ -331,20 +268,17 @@ class TRPO:
             raise ValueError(f"learn() got {given or 'no end'}; expected total_steps, updates or episodes, none below 0")
         if updates is None and isinstance(self.sampler, Exact):
             raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")
-        _integer("checkpoint_every", checkpoint_every, 1)
+        integer("checkpoint_every", checkpoint_every, 1)
         main = next(iter(given))
         bar = tqdm(total=given[main], initial=self._done(main), unit=main.removeprefix("total_")[:-1], disable=not progress)
-        with threads_of_torch(self.threads), _writer(tensorboard) as writer, bar:
+        with threads_of_torch(self.threads), event_writer(tensorboard) as writer, bar:
             while all(self._done(name) < end for name, end in given.items()):
                 update = self.update()
                 record = update.iteration
                 bar.update(self._done(main) - bar.n)
                 bar.set_postfix({"return": f"{record.return_last:.4g}", "kl": f"{record.step.kl_mean:.3g}"}, refresh=False)
                 if writer is not None:
-                    at = record.iteration if isinstance(self.sampler, Exact) else record.steps
-                    for name, value in record.row().items():
-                        if isinstance(value, int | float) and name not in ("iteration", "steps"):
-                            writer.add_scalar(name, float(value), at)
+                    write_numbers(writer, record, record.iteration if isinstance(self.sampler, Exact) else record.steps)
                 going = callback(update) is not False if callback is not None else True
                 if checkpoint is not None and (len(self.history) % checkpoint_every == 0 or not going):
                     self.save(checkpoint)
@@ -425,7 +359,7 @@ class TRPO:
         content = checkpoint.read(path, device or "cpu")
         arguments = dict(content["arguments"])
         if sampler is not None:
-            arguments |= {**dict.fromkeys(_SAMPLING), "sampler": sampler}
+            arguments |= {**dict.fromkeys(SAMPLING), "sampler": sampler}
         if arguments["sampler"] is None:
             raise ValueError(f"the agent of {path} had a sampler of its own; give load() one like it: sampler=...")
         if device is not None:
@@ -449,40 +383,3 @@ class TRPO:
         agent._rng.bit_generator.state = content["rng"]
         agent.sampler.restore(content["sampler"])
         return agent
-
-
-def _check(arguments: dict[str, Any]) -> None:
-    """Raise ValueError for an argument out of range, or that would be dropped."""
-    for name, least in (("steps_per_update", 1), ("episodes_per_update", 1), ("value_iterations", 0), ("threads", 1)):
-        if arguments[name] is not None:
-            _integer(name, arguments[name], least)
-    if not arguments["value_damping"] > 0:
-        raise ValueError(f"value_damping is {arguments['value_damping']}; expected a positive number")
-    if arguments["normalise_observations"] and isinstance(arguments["policy"], Policy):
-        raise ValueError("normalise_observations is given together with a policy; make that by make_policy(..., normalise=True)")
-    dropped = [name for name in _SAMPLING if arguments[name] is not None]
-    if dropped and (arguments["sampler"] == "exact" or not isinstance(arguments["sampler"], str)):
-        raise ValueError(
-            f"{', '.join(dropped)} given together with sampler={arguments['sampler']!r}, which would not use them; "
-            "leave them out, or give them to the sampler itself"
-        )
-
-
-def _integer(name: str, value: object, least: int) -> None:
-    if not (isinstance(value, Integral) and int(value) >= least):
-        raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
-
-
-def _same(one: MDP, other: MDP) -> bool:
-    return one is other or all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("P", "R", "rho0", "gamma"))
-
-
-def _writer(folder: str | Path | None) -> Any:
-    """TensorBoard's writer for a folder, or none, to be closed in the end."""
-    if folder is None:
-        return nullcontext()
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError("tensorboard=... needs the package tensorboard: pip install tensorboard") from error
-    return SummaryWriter(str(folder))

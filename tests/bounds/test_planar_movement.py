@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bounds.comparison import compare
+from bounds.compare import compare
 from mdps.evaluate import evaluate_trusted
 from mdps.families import dirichlet, garnet
 from mdps.mdp import trusted
