@@ -379,6 +379,15 @@ def test_bad_arguments_are_named(call, message):
         call({"m": chain_walk(4, gamma=0.9)})
 
 
+def test_a_radius_of_zero_moves_nothing_and_is_drawn_all_the_same():
+    still = trust_region.run(
+        {"garnet": garnet(4, 2, 2, gamma=0.9, seed=1)}, {"max_kl": Region("kl", "max", 0)}, iterations=2, starts=1, aggregations=1
+    )
+    assert (still["kl_max"] == 0).all()
+    assert set(trust_region.figures(still)) == {"progress", "gain", "falls"}
+    assert (trust_region.summary(still)["falls"] == 0).all()
+
+
 def test_wilsons_interval_is_where_the_score_test_just_rejects():
     z = 1.959963984540054
     for share, count in ((0.0, 12), (0.25, 40), (1.0, 7)):
