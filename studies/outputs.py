@@ -189,7 +189,7 @@ def shown(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def import_bounds(names: Sequence[str]) -> list[ModuleType]:
+def import_bounds(names: str | Sequence[str]) -> list[ModuleType]:
     """Import a user's modules of claims, which register themselves, from the working directory or wherever Python finds them.
 
     Raises
@@ -197,6 +197,7 @@ def import_bounds(names: Sequence[str]) -> list[ModuleType]:
     ValueError
         If there is no module of that name.
     """
+    names = [names] if isinstance(names, str) else names
     if names and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     modules = []
@@ -204,10 +205,11 @@ def import_bounds(names: Sequence[str]) -> list[ModuleType]:
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise  # it is there, and something that it imports is not
+            file = f"{name.removesuffix('.py')}.py"
             raise ValueError(
-                f"bounds names the module {name!r}, which cannot be found. Expected a file {name}.py in {Path.cwd()} "
+                f"bounds names the module {name!r}, which cannot be found. Expected a file {file} in {Path.cwd()} "
                 "or on PYTHONPATH; write bounds=[my_bounds] without .py"
             ) from None
     return modules
