@@ -60,8 +60,8 @@ class BadTable(Exception):
     """A file that is no table of a study, with the reason."""
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder and try to write in it, before anything is computed.
+def check_writable(folder: Path, how: str = "results=FOLDER") -> None:
+    """Make a folder and try to write in it, before anything is computed; ``how`` is what to type to give another one.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise SystemExit(
-            f"cannot write results to {shown(folder)}: {error.strerror or error}. Give another folder: results=FOLDER"
+            f"cannot write results to {shown(folder)}: {error.strerror or error}. Give another folder: {how}"
         ) from None
 
 
@@ -170,8 +170,10 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     BadTable
-        If there is no file, it is not parquet (or only half of it), or no study wrote it.
+        If there is no such file, it is not parquet (or only half of it), or no study wrote it.
     """
+    if path.is_dir():
+        raise BadTable(f"{path} is a folder; give the table in it: {path / TABLE}")
     if not path.is_file():
         raise BadTable(f"{path} does not exist")
     try:

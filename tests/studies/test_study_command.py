@@ -252,7 +252,13 @@ def test_improvement_runs_from_the_command_line_and_its_figures_can_be_drawn_aga
 
 def test_figures_of_what_is_no_table_say_so(tmp_path):
     np.save(tmp_path / "table.npy", np.zeros(3))
-    done = command("figures.py", str(tmp_path / "table.npy"), cwd=tmp_path)
-    assert done.returncode != 0
-    assert "damaged or half-written" in done.stderr
-    assert "Traceback" not in done.stderr
+    outputs.write_table(pd.DataFrame({"study": ["verify"]}), tmp_path / "old.parquet")
+    for path, said in {
+        tmp_path / "table.npy": "damaged or half-written",
+        tmp_path / "old.parquet": "not as this version of its study writes it",
+        tmp_path: "is a folder; give the table in it",
+    }.items():
+        done = command("figures.py", str(path), cwd=tmp_path)
+        assert done.returncode != 0
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
