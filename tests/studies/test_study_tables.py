@@ -371,6 +371,7 @@ def test_the_main_figure_is_one_of_the_studys_and_has_the_same_bytes_each_time(s
         (lambda m: verify.run(mdps=["nope"]), "unknown MDP 'nope'"),
         (lambda m: verify.run(0), "instances is 0"),
         (lambda m: verify.run(gammas=[]), "gammas is empty"),
+        (lambda m: verify.run(distances=[0.1, -1]), "distances has -1; give sizes of at least 0"),
         (lambda m: UPDATES["cpi-trpo"](evaluate(m["m"], np.full((4, 2), 0.5)), groups=[0, 0, 1, 1]), "no form for tied states"),
     ],
 )
