@@ -57,7 +57,7 @@ def certify(
 
 
 def certify_all(
-    claims: Iterable[Claim | str],
+    claims: Claim | str | Iterable[Claim | str],
     mdp: MDP,
     old: ArrayLike,
     new: ArrayLike,
@@ -68,7 +68,7 @@ def certify_all(
     """Decide many claims on one instance, which is evaluated once for all of them; see :func:`certify`."""
     if max_bits < FIRST_BITS:
         raise ValueError(f"max_bits is {max_bits}; give at least {FIRST_BITS}, where balls begin")
-    found = [find(claim) for claim in claims]
+    found = find_all(claims)
     verdicts: dict[int, Verdict] = {}
     if floats and not batch_of(mdp, old, new):
         enclosed = enclose(compare(mdp, old, new))
@@ -83,7 +83,7 @@ def certify_all(
 
 
 def certify_batch(
-    claims: Iterable[Claim | str],
+    claims: Claim | str | Iterable[Claim | str],
     c: Comparison,
     *,
     exact: int | Sequence[int] = 0,
@@ -97,7 +97,7 @@ def certify_batch(
     Parameters
     ----------
     claims
-        Claims, or ids of some in the catalogue.
+        Claims, or ids of some in the catalogue; one alone needs no list.
     c
         A comparison in floats, of batch shape ``*B``.
     exact
@@ -113,7 +113,7 @@ def certify_batch(
     ValueError
         If a claim is unknown, ``exact`` is negative or ``threads`` is less than 1.
     """
-    found = [find(claim) for claim in claims]
+    found = find_all(claims)
     budgets = [exact] * len(found) if isinstance(exact, int) else list(exact)
     if min(budgets, default=0) < 0:
         raise ValueError(f"exact is {exact}; give the number of instances to decide in exact numbers, or 0")
@@ -148,6 +148,11 @@ def _each(claims: list[Claim], mdp: MDP, old: Array, new: Array, max_bits: int) 
         if len(claims) == 1:
             return [str(error)]
         return [answer for claim in claims for answer in _each([claim], mdp, old, new, max_bits)]
+
+
+def find_all(claims: Claim | str | Iterable[Claim | str]) -> list[Claim]:
+    """Return the claims that are given, or those in the catalogue of the ids; one alone needs no list around it."""
+    return [find(claim) for claim in ([claims] if isinstance(claims, Claim | str) else claims)]
 
 
 def find(claim: Claim | str) -> Claim:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bounds.catalogue import Claim
-from bounds.certify import find
+from bounds.certify import find_all
 from bounds.compare import compare
 from mdps.batches import rows
 from mdps.evaluate import evaluate_trusted
@@ -56,7 +56,7 @@ class Check:
 
 
 def check(
-    claims: Iterable[Claim | str],
+    claims: Claim | str | Iterable[Claim | str],
     mdp: MDP,
     old: ArrayLike,
     new: ArrayLike,
@@ -72,7 +72,7 @@ def check(
     Parameters
     ----------
     claims
-        Claims, or ids of some in the catalogue.
+        Claims, or ids of some in the catalogue; one alone needs no list.
     mdp
         One process or a batch; its batch axes and those of the policies broadcast to ``*B``.
     old, new
@@ -87,7 +87,7 @@ def check(
     ValueError
         If a claim is unknown, a policy does not fit, or ``chunk`` or ``threads`` is less than 1.
     """
-    found = [find(claim) for claim in claims]
+    found = find_all(claims)
     workers = (os.cpu_count() or 1) if threads is None else threads
     for name, number in (("chunk", chunk), ("threads", workers)):
         if number is not None and number < 1:

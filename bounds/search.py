@@ -87,6 +87,11 @@ def search(
         action, a gamma outside [0, 1) or a budget below 1; if a start does not fit.
     """
     claim = known(claim)
+    for name, value in {"states": states, "actions": actions, "budget": budget}.items():
+        if value is not None and not isinstance(value, int | np.integer):
+            raise ValueError(f"{name} is {value!r}; expected an integer")
+    if isinstance(seed, int | np.integer) and seed < 0:
+        raise ValueError(f"seed is {seed}; expected an integer of at least 0")
     if states < 2 or actions < 1:
         raise ValueError(f"states is {states}, actions is {actions}; expected at least 2 states (one has no gap) and 1 action")
     if not 0 <= gamma < 1:

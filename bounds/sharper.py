@@ -152,7 +152,9 @@ def meankl_bernstein(c: Comparison) -> Array:
     log(1 - y) >= -y - y^2 / (2 (1-t)) for y = t g <= t on the right.
     """
     moved = times(c.gamma * c.horizon, c.kl_mean)
-    return c.horizon * (np.sqrt(2 * times(mean(c.old.d, c.gain * c.gain), moved)) + times(c.eps_g, moved))
+    size = np.where(np.equal(c.eps_g, 0), 1.0, c.eps_g)
+    share = c.gain / size[..., None]  # whose square neither overflows nor is lost
+    return c.horizon * (size * np.sqrt(2 * times(mean(c.old.d, share * share), moved)) + times(c.eps_g, moved))
 
 
 @bound(

@@ -60,6 +60,8 @@ class MDP:
     gamma: Array  # [*B]
 
     def __init__(self, P: ArrayLike, R: ArrayLike, rho0: ArrayLike, gamma: ArrayLike) -> None:
+        given = zip(("P", "R", "rho0", "gamma"), (P, R, rho0, gamma), strict=True)
+        P, R, rho0, gamma = (_readable(name, value) for name, value in given)
         (p, p_right), (start, start_right) = _laws("P", P), _laws("rho0", rho0)
         r, discount = (_numbers(name, x) for name, x in (("R", R), ("gamma", gamma)))
         if p.ndim < 3 or p.shape[-1] != p.shape[-3]:
@@ -179,6 +181,7 @@ def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
     ValueError
         If the states or actions differ from the MDP's, or a row is not a distribution.
     """
+    pi = _readable(name, pi)
     table, right = _laws(name, pi)
     if table.ndim < 2 or table.shape[-2:] != (mdp.S, mdp.A):
         raise ValueError(f"{name} has shape {table.shape}; expected [*B, S, A] = [..., {mdp.S}, {mdp.A}] for this MDP")
@@ -206,6 +209,18 @@ def _laws(name: str, value: ArrayLike) -> tuple[Array, bool]:
 
 def _numbers(name: str, value: ArrayLike) -> Array:
     return value if isinstance(value, Numbers) else _table(name, value)
+
+
+def _readable(name: str, value: Any) -> Any:
+    """The value, if it is a number or an array or can be made one; a ValueError names it otherwise."""
+    if value is None or isinstance(value, np.ndarray | Numbers):
+        return value
+    if hasattr(value, "pi") and hasattr(value, "eta"):
+        raise ValueError(f"{name} is an {type(value).__name__}; give its table: {name}.pi")
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; a tensor that a gradient runs through
+        raise ValueError(f"{name} cannot be read as an array of floats: {error}") from None
 
 
 def _table(name: str, value: ArrayLike) -> Array:

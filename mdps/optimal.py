@@ -32,11 +32,18 @@ def optimal_policy(mdp: MDP | SparseMDP) -> tuple[Array, Evaluation]:
     evaluation
         ``evaluate(mdp, pi)``. No advantage in it is positive by more than rounding, which is about 1e-14 of the rewards, or
         1e-15/(1-gamma) in states that cannot reach the recurrent class of the reference: there V itself has no more digits.
+
+    Raises
+    ------
+    TypeError
+        If ``mdp`` is no MDP.
     """
     if isinstance(mdp, SparseMDP):
         from mdps.sparse_optimal import optimal_policy_sparse  # which is made of what is here
 
         return optimal_policy_sparse(mdp)
+    if not isinstance(mdp, MDP):
+        raise TypeError(f"optimal_policy got {type(mdp).__name__} as its mdp; expected an MDP")
     action = mdp.R.argmax(-1)
     while True:
         evaluation = evaluate(mdp, np.eye(mdp.A)[action])

@@ -144,6 +144,8 @@ def main() -> None:
         present(outputs.read_table(path), path.parent)
     except outputs.BadTable as error:
         raise SystemExit(str(error)) from None
+    except Exception as error:  # of a table of another version, in any way
+        raise SystemExit(f"{path} is not as this version of its study writes it: {type(error).__name__}: {error}") from error
 
 
 if __name__ == "__main__":

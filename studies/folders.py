@@ -113,7 +113,7 @@ class Folders(Callback):
         for job in jobs:
             job.mkdir(parents=True, exist_ok=True)
         if jobs:
-            code = outputs.sources(outputs.import_bounds(list(config.bounds)))
+            code = outputs.sources(outputs.import_bounds(config.bounds))
             self.sweep.enter_context(counted(jobs, code))
         atexit.register(_cut_short, Path(str(config.hydra.sweep.dir)))
 
@@ -140,6 +140,8 @@ class Folders(Callback):
             raise SystemExit(1)
 
     def _place(self, config: DictConfig, kind: str) -> None:
+        if config.results is None:
+            raise SystemExit("results is null; give the folder that everything is written under: results=FOLDER")
         typed = [str(override) for override in config.hydra.overrides.task]
         study = _last(typed, "study") or str(config.hydra.runtime.choices.study)
         folder = Path(str(config.results)).absolute() / re.sub(r"^choice|[^\w,-]", "", study) / name(typed)

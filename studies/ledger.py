@@ -258,7 +258,7 @@ def main() -> None:
     tables, problems = read(given.folders)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    outputs.check_writable(given.out)
+    outputs.check_writable(given.out, "--out FOLDER")
     for name, table in {"theorems": theorems(tables), "empirical": empirical(tables)}.items():
         path = given.out / f"{name}.csv"
         outputs.write(path, lambda partial, table=table: table.to_csv(partial, index=False))

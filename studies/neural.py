@@ -71,6 +71,9 @@ class Learner:
     def __post_init__(self) -> None:
         """Check what is not checked where it is used."""
         check_curvature(self.curvature)
+        for what, value in {"paths": self.paths, "states": self.states, "rollouts": self.rollouts}.items():
+            if value < 1:
+                raise ValueError(f"{what} of a batch is {value}; give at least 1")
         if self.sampler not in SAMPLERS:
             raise ValueError(f"unknown sampler {self.sampler!r}; expected one of {', '.join(SAMPLERS)}")
         if not (0 < self.tail < 1 and self.spread > 0):

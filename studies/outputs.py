@@ -60,8 +60,8 @@ class BadTable(Exception):
     """A file that is no table of a study, with the reason."""
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder and try to write in it, before anything is computed.
+def check_writable(folder: Path, how: str = "results=FOLDER") -> None:
+    """Make a folder and try to write in it, before anything is computed; ``how`` is what to type to give another one.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise SystemExit(
-            f"cannot write results to {shown(folder)}: {error.strerror or error}. Give another folder: results=FOLDER"
+            f"cannot write results to {shown(folder)}: {error.strerror or error}. Give another folder: {how}"
         ) from None
 
 
@@ -170,8 +170,10 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     BadTable
-        If there is no file, it is not parquet (or only half of it), or no study wrote it.
+        If there is no such file, it is not parquet (or only half of it), or no study wrote it.
     """
+    if path.is_dir():
+        raise BadTable(f"{path} is a folder; give the table in it: {path / TABLE}")
     if not path.is_file():
         raise BadTable(f"{path} does not exist")
     try:
@@ -189,7 +191,7 @@ def shown(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def import_bounds(names: Sequence[str]) -> list[ModuleType]:
+def import_bounds(names: str | Sequence[str]) -> list[ModuleType]:
     """Import a user's modules of claims, which register themselves, from the working directory or wherever Python finds them.
 
     Raises
@@ -197,6 +199,7 @@ def import_bounds(names: Sequence[str]) -> list[ModuleType]:
     ValueError
         If there is no module of that name.
     """
+    names = [names] if isinstance(names, str) else names
     if names and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     modules = []
@@ -204,10 +207,11 @@ def import_bounds(names: Sequence[str]) -> list[ModuleType]:
         try:
             modules.append(importlib.import_module(name))
         except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
+            if not f"{name}.".startswith(f"{error.name}."):
+                raise  # it is there, and something that it imports is not
+            file = f"{name.removesuffix('.py')}.py"
             raise ValueError(
-                f"bounds names the module {name!r}, which cannot be found. Expected a file {name}.py in {Path.cwd()} "
+                f"bounds names the module {name!r}, which cannot be found. Expected a file {file} in {Path.cwd()} "
                 "or on PYTHONPATH; write bounds=[my_bounds] without .py"
             ) from None
     return modules

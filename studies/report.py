@@ -39,7 +39,7 @@ def build(folders: Sequence[Path], out: Path) -> list[Path]:
     SystemExit
         If ``out`` cannot be written to.
     """
-    outputs.check_writable(out)
+    outputs.check_writable(out, "--out FOLDER")
     whole = report(find([folder for folder in folders if folder.absolute() != out.absolute()]))
     paths = [out / "index.html", out / "report.pdf"]
     with outputs.alone(out):

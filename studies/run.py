@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # not studies/, where a file would hide the package of its name
 
 import contextlib  # noqa: E402
+import inspect  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import shutil  # noqa: E402
@@ -55,7 +57,10 @@ def main(config: DictConfig) -> None:
 def compute(config: DictConfig, folder: Path, overrides: list[str]) -> Path:
     """Write the table of one job to ``folder``, unless it stands there already; return its path."""
     path = folder / outputs.TABLE
-    modules = outputs.import_bounds(list(config.bounds))
+    seed = config.study.get("seed", 0)
+    if not isinstance(seed, int) or seed < 0:
+        raise SystemExit(f"seed is {seed!r}; expected an integer of at least 0, such as seed=0")
+    modules = outputs.import_bounds(config.bounds)
     study = str(config.study._target_).split(".")[-2]
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
@@ -69,11 +74,19 @@ def compute(config: DictConfig, folder: Path, overrides: list[str]) -> Path:
             return path
         path.unlink(missing_ok=True)  # of another configuration or code: not to be mistaken for this job's
         with _scratch(config, str(attributes["fingerprint"])) as settings:
-            table = hydra.utils.instantiate(config.study, **settings)
+            table = hydra.utils.instantiate(config.study, **_listed(config), **settings)
             table.attrs = attributes
             made.write(folder, attributes)
             outputs.write_table(table, path)
     return path
+
+
+def _listed(config: DictConfig) -> dict[str, list[Any]]:
+    """Arguments of which a study takes several, where one was given without brackets: ``study.claims=kl-trpo``."""
+    takes = inspect.signature(hydra.utils.get_method(config.study._target_)).parameters
+    several = [name for name, parameter in takes.items() if str(parameter.annotation).startswith("Sequence")]
+    given = {name: config.study.get(name) for name in several}
+    return {name: [value] for name, value in given.items() if isinstance(value, str | int | float)}
 
 
 @contextlib.contextmanager

@@ -209,6 +209,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=outputs.ROOT / "docs" / "results", help="where the copies go")
     parser.add_argument("--limit", type=float, default=LIMIT, help="most that one may take, kB")
     options = parser.parse_args(given)
+    outputs.check_writable(options.out, "--out FOLDER")
+    failed = []
     for folder in options.folders:
         try:
             table = outputs.read_table(folder / outputs.TABLE)
@@ -220,12 +222,18 @@ def main(given: Sequence[str] | None = None) -> None:
                 (target / job).mkdir(parents=True, exist_ok=True)
                 made.put(target / job, record)
         except (outputs.BadTable, ValueError) as error:
-            raise SystemExit(f"{shown(folder)}: {error}") from None
+            failed.append(f"{shown(folder)}: {error}")
+            continue
+        except Exception as error:  # of a table of another version, in any way
+            failed.append(f"{shown(folder)}: not as this version of its study writes it: {type(error).__name__}: {error}")
+            continue
         outputs.write(
             target / "summary.csv", lambda partial, summary=summary: summary.to_csv(partial, index=False, float_format="%.5g")
         )
         size = (target / outputs.TABLE).stat().st_size / 1000
         print(f"{shown(target)}: {len(small)} of {len(table)} rows, {size:.0f} kB")
+    if failed:
+        raise SystemExit("\n".join(failed))
 
 
 def _elsewhere(attributes: dict[Any, Any]) -> dict[Any, Any]:

@@ -40,7 +40,7 @@ def returns(table: pd.DataFrame) -> Figure:
                 at, curves = _curves(part, x)
                 for curve in curves:
                     axes.plot(at, curve, color=look["color"], linewidth=0.4, alpha=0.6)
-                if len(curves) > 1:
+                if len(curves) > 1 and len(at):
                     axes.fill_between(at, *interval(curves), color=look["color"], alpha=0.2, linewidth=0)
                 axes.plot(at, curves.mean(0), **look)
             marks = own[own["printed"].notna()].drop_duplicates("printed" if x == "steps" else "episodes")
@@ -123,7 +123,7 @@ def _curves(own: pd.DataFrame, x: str) -> tuple[NDArray[np.float64], NDArray[np.
     """Ends of the parts of a run, [K], and the mean return of the episodes that ended in each, [seeds, K].
 
     A part in which no episode of a seed ended has the value between its neighbours; parts before the first end of some seed
-    are left out.
+    are left out, all of them if one has none.
     """
     keys = [*(["job"] if "job" in own else []), "seed"]
     runs = [run for _, run in own.groupby(keys, observed=True, sort=False)]
@@ -137,7 +137,10 @@ def _curves(own: pd.DataFrame, x: str) -> tuple[NDArray[np.float64], NDArray[np.
         weight = np.bincount(part, ended[kept], PARTS)
         total = np.bincount(part, (ended * run["return_mean"].fillna(0).to_numpy())[kept], PARTS)
         there = weight > 0
-        curves.append(np.interp(edges, edges[there], total[there] / weight[there], left=np.nan))
+        if there.any():
+            curves.append(np.interp(edges, edges[there], total[there] / weight[there], left=np.nan))
+        else:
+            curves.append(np.full(PARTS, np.nan))
     stacked = np.array(curves)
     known = ~np.isnan(stacked).any(0)
     return edges[known], stacked[:, known]

@@ -57,11 +57,11 @@ def recent(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[Any, Any]:
-    """Ends of the percentile-bootstrap interval of the mean over the first axis, the seeds; nan for one seed.
+    """Ends of the percentile-bootstrap interval of the mean over the first axis, the seeds; nan for one seed, or if one is nan.
 
     With five seeds it is narrower than it should be (its coverage is nearer to 85 %): all seeds are shown beside it.
     """
-    if len(values) < 2:
+    if len(values) < 2 or np.isnan(values).any():
         nothing = np.full(np.shape(values)[1:], np.nan)
         return nothing, nothing
     found = bootstrap((values,), np.mean, axis=0, confidence_level=level, method="percentile", n_resamples=2000, rng=0)

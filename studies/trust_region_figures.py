@@ -22,13 +22,16 @@ SMALLEST = 1e-6
 
 
 def figures(table: pd.DataFrame) -> dict[str, Figure]:
-    """Draw all figures of a table, by the stem of their files; over all deltas that the table holds."""
+    """Draw all figures of a table, by the stem of their files; over all deltas that the table holds.
+
+    Without a delta above 0 there is no unit for a KL, and no figure "divergence"; without a run that moves, no "guarantees".
+    """
     return {
         "progress": progress(table),
-        "divergence": divergence(table),
+        **({"divergence": divergence(table)} if (table["delta"] > 0).any() else {}),
         "gain": gain(table),
         "falls": falls(table),
-        "guarantees": guarantees(table),
+        **({"guarantees": guarantees(table)} if len(records.moving(table, SMALLEST)) else {}),
     }
 
 

@@ -79,7 +79,7 @@ def run(
     Raises
     ------
     ValueError
-        If a name is unknown, a list is empty, ``instances`` is not positive or ``exact`` is negative.
+        If a name is unknown, a list is empty, ``instances`` is not positive, or a distance or ``exact`` is negative.
     """
     gammas = GAMMAS if gammas is None else gammas
     distances = DISTANCES if distances is None else distances
@@ -87,6 +87,8 @@ def run(
     for name, values in {"gammas": gammas, "distances": distances, "deltas": deltas}.items():
         if not len(values):
             raise ValueError(f"{name} is empty; give at least one number")
+    if wrong := [distance for distance in distances if not distance >= 0]:
+        raise ValueError(f"distances has {wrong[0]}; give sizes of at least 0")
     if exact < 0:
         raise ValueError(f"exact is {exact}; give the number of comparisons of each claim to decide in exact numbers, or 0")
     checked = list(CATALOGUE.values()) if claims is None else records.select_claims(claims)

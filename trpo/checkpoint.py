@@ -18,9 +18,11 @@ def write(path: str | Path, content: dict[str, Any]) -> None:
     Raises
     ------
     OSError
-        If the folder cannot be written to; the message names it.
+        If the folder cannot be written to, or ``path`` is a folder itself; the message names it.
     """
     target = Path(path)
+    if target.is_dir():
+        raise OSError(f"cannot write a checkpoint to {target}: it is a folder; give a file in it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")

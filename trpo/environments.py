@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, parse_env_id
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
@@ -52,8 +53,8 @@ def vector_env(
     ValueError
         If gymnasium cannot make the environment, or ``env`` is something else.
     """
-    if num_envs < 1:
-        raise ValueError(f"num_envs is {num_envs}; expected at least 1")
+    if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+        raise ValueError(f"num_envs is {num_envs!r}; expected an integer of at least 1")
     if make_kwargs and not isinstance(env, str):
         raise ValueError(f"{sorted(make_kwargs)} given together with an environment; they only apply where an id is given")
     if max_episode_steps is not None and max_episode_steps < 1:

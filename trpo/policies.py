@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal
@@ -165,11 +166,15 @@ def make_network(
     Raises
     ------
     ValueError
-        If a name is unknown, or the observations do not suit the kind.
+        If a name is unknown, the observations do not suit the kind, a width is below 1 or the seed negative.
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"unknown activation {activation!r}; expected one of {', '.join(ACTIVATIONS)}")
-    generator = torch.Generator().manual_seed(seed)
+    if not (isinstance(hidden, Sequence) and all(isinstance(width, int | np.integer) and width >= 1 for width in hidden)):
+        raise ValueError(f"hidden is {hidden!r}; expected a width of at least 1 for each hidden layer, such as (64, 64)")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; expected an integer of at least 0")
+    generator = torch.Generator().manual_seed(int(seed))
 
     def initialised(layer: nn.Module, gain: float) -> nn.Module:
         with threads(1):  # so that a seed means the same weights whatever number is set
@@ -244,13 +249,15 @@ def make_policy(
     Raises
     ------
     ValueError
-        As :func:`family_of`, :class:`Encoder` and :func:`make_network`.
+        As :func:`family_of`, :class:`Encoder` and :func:`make_network`, or if ``init_log_std`` is not finite.
     """
     family = family_of(action_space)
     encode = Encoder(observation_space, image=kind == "conv", dtype=dtype)
     gaussian = isinstance(family, DiagonalGaussian)
     if std not in ("free", "state"):
         raise ValueError(f"std is {std!r}; expected 'free' or 'state'")
+    if not math.isfinite(init_log_std):
+        raise ValueError(f"init_log_std is {init_log_std!r}; expected a finite number, the logarithm of a deviation")
     outputs = family.D if gaussian and std == "free" else family.K
     network = make_network(kind, encode, outputs, hidden=hidden, activation=activation, seed=seed)
     log_std = torch.full((family.D,), float(init_log_std), dtype=dtype) if gaussian and std == "free" else None

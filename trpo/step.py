@@ -147,7 +147,11 @@ def step(
     ------
     ValueError
         If ``options.fraction`` < 1 and there is no generator.
+    TypeError
+        If ``region`` is none, and no penalty.
     """
+    if not isinstance(region, Region | Penalty):
+        raise TypeError(f"region is {region!r}; expected a Region or a Penalty, such as Region('kl', 'mean', delta=0.01)")
     options = options or StepOptions()
     if options.fraction < 1 and generator is None:
         raise ValueError(f"fraction is {options.fraction} without a generator to draw the states; give generator=")

@@ -44,8 +44,7 @@ def garnet(
     _check_sizes(states=states, actions=actions, branching=branching)
     if branching > states:
         raise ValueError(f"branching is {branching} with {states} states; expected at most {states} distinct successors")
-    rng = np.random.default_rng(seed)
-    rows = (*batch, states, actions)
+    rng, rows = _generator(seed), _shape(batch, states, actions)
     probabilities = np.diff(np.sort(rng.random((*rows, branching - 1)), axis=-1), axis=-1, prepend=0.0, append=1.0)
     if branching == states:
         P = probabilities
@@ -87,8 +86,7 @@ def dirichlet(
     _check_sizes(states=states, actions=actions)
     if not 0 < concentration < np.inf:
         raise ValueError(f"concentration is {concentration!r}; expected a positive finite number")
-    rng = np.random.default_rng(seed)
-    rows = (*batch, states, actions)
+    rng, rows = _generator(seed), _shape(batch, states, actions)
     P = rng.dirichlet(np.full(states, float(concentration)), size=rows)
     return MDP(P, rng.standard_normal(rows), np.full(states, 1 / states), gamma)
 
@@ -97,3 +95,15 @@ def _check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(f"{name} is {size!r}; expected a positive integer")
+
+
+def _shape(batch: tuple[int, ...], *core: int) -> tuple[int, ...]:
+    if not isinstance(batch, tuple | list):
+        raise ValueError(f"batch is {batch!r}; expected a shape, such as (1000,)")
+    return (*batch, *core)
+
+
+def _generator(seed: int | np.random.Generator) -> np.random.Generator:
+    if isinstance(seed, int | np.integer) and seed < 0:
+        raise ValueError(f"seed is {seed}; expected an integer of at least 0, or a Generator")
+    return np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from mdps.families.random import _check_sizes
+from mdps.families.random import _check_sizes, _generator
 from mdps.mdp import Array
 from mdps.sparse import SparseMDP
 
@@ -38,7 +38,7 @@ def sparse_garnet(states: int, actions: int, branching: int, *, gamma: float, se
     _check_sizes(states=states, actions=actions, branching=branching)
     if branching > states:
         raise ValueError(f"branching is {branching} with {states} states; expected at most {states} distinct successors")
-    rng = np.random.default_rng(seed)
+    rng = _generator(seed)
     successors = _distinct(rng, states * actions, branching, states)
     probabilities = np.diff(np.sort(rng.random((states * actions, branching - 1)), -1), axis=-1, prepend=0.0, append=1.0)
     P = _table(successors, probabilities, states)
@@ -88,7 +88,7 @@ def gridworld(
     target = (rows - 1, columns - 1) if goal is None else goal
     if not (0 <= target[0] < rows and 0 <= target[1] < columns):
         raise ValueError(f"goal is {target}; expected a cell of the {rows} x {columns} grid")
-    blocked = _walls(walls, (rows, columns), np.random.default_rng(seed))
+    blocked = _walls(walls, (rows, columns), _generator(seed))
     blocked[target] = False
     states, end = rows * columns, target[0] * columns + target[1]
     row, column = np.divmod(np.arange(states), columns)

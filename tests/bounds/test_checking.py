@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bounds import CATALOGUE, bound, check, compare
+from bounds import CATALOGUE, bound, certify_all, certify_batch, check, compare
 from bounds.pairs import PAIRINGS
 from mdps import MDP
 from mdps.families import garnet
@@ -95,3 +95,11 @@ def test_bad_input_is_named():
     wrong[20, 3] = [0.5, 0.6, 0.0]
     with pytest.raises(ValueError, match=r"new\[20, 3\] sums to 1.1"):
         check(["tv-trpo"], mdp, old, wrong, chunk=8)
+
+
+def test_one_claim_needs_no_list():
+    mdp, old, new = pairs()
+    for claim in ("tv-trpo", CATALOGUE["tv-trpo"]):
+        assert check(claim, mdp, old, new).claims == ("tv-trpo",)
+        assert [found.claim for found in certify_batch(claim, compare(mdp, old, new))] == ["tv-trpo"]
+    assert [found.claim for found in certify_all("tv-trpo", mdp[0], old[0], new[0])] == ["tv-trpo"]

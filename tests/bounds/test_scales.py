@@ -10,6 +10,7 @@ import pytest
 
 from bounds import CATALOGUE, compare
 from mdps import MDP
+from mdps.families import garnet
 
 SCALES = {
     "L-at-pi": 3 / 2 + 1 / 4,
@@ -30,3 +31,14 @@ def scale_by_hand(claim):
 @pytest.mark.parametrize("name", SCALES)
 def test_an_identity_forgives_in_proportion(name):
     scale_by_hand(CATALOGUE[name])
+
+
+@pytest.mark.parametrize("unit", [2.0**-700, 2.0**700])
+@pytest.mark.parametrize("name", [claim.id for claim in CATALOGUE.values() if claim.kind == "bound"])
+def test_a_usage_does_not_depend_on_the_unit_of_rewards(name, unit):
+    """Powers of two scale without rounding, and squares of these leave the range of a float."""
+    mdp, rng = garnet(5, 3, 2, gamma=0.9, seed=0), np.random.default_rng(0)
+    old, other = rng.dirichlet(np.ones(3), (2, 5))
+    new = old + 1e-6 * (other - old)
+    usage = [CATALOGUE[name].usage(compare(MDP(mdp.P, scale * mdp.R, mdp.rho0, mdp.gamma), old, new)) for scale in (1.0, unit)]
+    np.testing.assert_allclose(usage[1], usage[0], rtol=1e-9)

@@ -229,6 +229,9 @@ def failing(statement, kind="bound"):
     [
         ("nope", {}, "unknown claim 'nope'; known: .*kl-trpo"),
         ("kl-trpo", {"budget": 0}, "budget is 0; give at least 1"),
+        ("kl-trpo", {"budget": 2.5}, "budget is 2.5; expected an integer"),
+        ("kl-trpo", {"states": 2.5}, "states is 2.5; expected an integer"),
+        ("kl-trpo", {"seed": -1}, "seed is -1; expected an integer"),
         ("kl-trpo", {"states": 1}, "states is 1"),
         ("kl-trpo", {"actions": 0}, "actions is 0"),
         ("kl-trpo", {"gamma": 1.0}, "gamma is 1.0"),

@@ -62,6 +62,8 @@ CASES = [
 BAD = [
     (lambda: garnet(5, 3, 6, gamma=0.9, seed=0), r"branching is 6 with 5 states"),
     (lambda: garnet(5, 0, 2, gamma=0.9, seed=0), r"actions is 0; expected a positive integer"),
+    (lambda: garnet(5, 3, 2, gamma=0.9, seed=-1), r"seed is -1; expected an integer of at least 0"),
+    (lambda: dirichlet(5, 3, gamma=0.9, seed=0, batch=4), r"batch is 4; expected a shape, such as \(1000,\)"),
     (lambda: garnet(5, 3, 2.5, gamma=0.9, seed=0), r"branching is 2.5; expected a positive integer"),
     (lambda: garnet(5, 3, 2, gamma=1.0, seed=0), r"gamma is .*1\.0.*; expected 0 <= gamma < 1"),
     (lambda: dirichlet(5, 3, gamma=0.9, seed=0, concentration=0.0), r"concentration is 0.0"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mdps import MDP, evaluate, stack, uniform_policy
 
@@ -30,6 +31,8 @@ WRONG = {
     "batch": ((np.stack([P] * 3), np.stack([R] * 2), START, 0.9), r"batch axes do not broadcast"),
     "empty batch": ((np.empty((0, 2, 2, 2)), R, START, 0.9), r"empty MDP"),
     "text": (("P", R, START, 0.9), r"P cannot be read"),
+    "ragged": ((P, [[1.0, 0.0], [1.0]], START, 0.9), r"R cannot be read"),
+    "with a gradient": ((torch.tensor(P, requires_grad=True), R, START, 0.9), r"P cannot be read.*detach"),
     "complex": ((P, R + 1j, START, 0.9), r"R is complex"),
     "none": ((P, None, START, 0.9), r"R is None"),
     "overflow": ((P, R * 1e300, START, 1 - 1e-10), r"2e\+300 / \(1 - gamma\) overflow; rescale R"),
@@ -128,3 +131,11 @@ def test_an_index_stays_in_the_batch():
         mdp[0, 1, 0]
     with pytest.raises(TypeError, match="got list as its mdp"):
         evaluate([], P)
+
+
+def test_what_is_no_table_is_read_like_the_array_in_it():
+    mdp = MDP(P, R, START, 0.9)
+    loose = torch.tensor([[0.3, 0.7], [0.6, 0.4 + 1e-7]])  # single precision, a sum off by its rounding
+    np.testing.assert_array_equal(evaluate(mdp, loose).pi, evaluate(mdp, loose.numpy()).pi)
+    with pytest.raises(ValueError, match=r"pi is an Evaluation; give its table: pi\.pi"):
+        evaluate(mdp, evaluate(mdp, loose))

@@ -155,3 +155,8 @@ def test_a_small_advantage_is_not_taken_for_rounding(gamma, margin):
 def test_named_mdps_of_one_shape_can_be_stacked():
     pair = [riverswim(preset, gamma=0.9) for preset in ("strehl-littman-2008", "osband-2013")]
     np.testing.assert_array_equal(optimal_policy(stack(pair))[0], np.stack([optimal_policy(m)[0] for m in pair]))
+
+
+def test_what_is_no_process_is_named():
+    with pytest.raises(TypeError, match="optimal_policy got list as its mdp; expected an MDP"):
+        optimal_policy([])

@@ -188,7 +188,7 @@ def test_trust_region_has_the_neural_agent_beside_the_exact_updates_and_changes_
         ({"policy": "nope"}, "unknown kind of policy 'nope'"),
         ({"claims": ["nope"]}, "unknown claim 'nope'"),
         ({"mdp": {"b": garnet(3, 2, 2, gamma=0.9, seed=0, batch=(2,))}}, "is a batch"),
-        ({"batch": 0, "cells": {"vine": ["fisher"]}}, "is 0; expected at least 1"),
+        ({"batch": 0, "cells": {"vine": ["fisher"]}}, "paths of a batch is 0; give at least 1"),
     ],
 )
 def test_bad_arguments_are_named(kwargs, message):

@@ -138,6 +138,22 @@ def test_a_missing_table_is_named(tmp_path):
         snapshot.main([str(tmp_path), "--out", str(tmp_path / "docs")])
 
 
+def test_a_table_that_cannot_be_copied_is_named_and_the_others_are(tables, tmp_path, capsys):
+    first, *_ = tables
+    whole, old = stored(tables[first], tmp_path), tmp_path / "old"
+    old.mkdir()
+    outputs.write_table(pd.DataFrame({"study": [first]}), old / "table.parquet")
+    with pytest.raises(SystemExit, match=r"old: not as this version of its study writes it: KeyError"):
+        snapshot.main([str(old), str(whole), "--out", str(tmp_path / "docs")])
+    assert (tmp_path / "docs" / first / "mine" / "table.parquet").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(SystemExit, match=r"cannot write results to .*taken.*--out FOLDER"):
+        snapshot.main([str(tmp_path), "--out", str(tmp_path / "taken")])
+
+
 COMMAND = "python studies/run.py study=guaranteed_step"
 MAKING = {"fingerprint": "f", "command": COMMAND, "date": "2020-02-29", "machine": {"cores": "3"}}
 

@@ -113,6 +113,14 @@ def test_a_job_is_computed_once_and_again_for_another_configuration(tmp_path, ca
     pd.testing.assert_frame_equal(outputs.read_table(path), table)
 
 
+def test_one_value_needs_no_brackets_where_a_study_takes_several(tmp_path):
+    plain = ["study=verify", "study.claims=kl-trpo", "study.mdps=garnet", "study.gammas=0.5", "study.instances=1"]
+    table = outputs.read_table(computed(plain, tmp_path))
+    assert set(table["claim"]) == {"kl-trpo"}
+    assert "garnet" in set(table["mdp"])
+    assert set(table["gamma"]) == {0.5}
+
+
 def test_a_job_that_fails_leaves_no_table_of_another_configuration(tmp_path):
     path = computed([*SMALL, "study.instances=2"], tmp_path)
     with pytest.raises(Exception, match="instances is 0"):
@@ -178,6 +186,12 @@ def test_a_job_that_fails_is_named_and_the_others_are_kept(tmp_path):
         (["detla=0.1"], "Key 'detla' is not in struct"),
         (["study.claims=[kl-trop]", *TINY[:1]], "unknown claim 'kl-trop'"),
         (["bounds=[no_such_bounds]", *TINY[:1]], "no_such_bounds.py"),
+        (["bounds=no_such_bounds.py"], "Expected a file no_such_bounds.py in"),
+        (["mdp=[]"], "mdp is empty; choose at least one"),
+        (["region=[]"], "region is empty; choose at least one"),
+        (["seed=-1"], "seed is -1; expected an integer"),
+        (["seed=null"], "seed is None; expected an integer"),
+        (["results=null"], "results is null; give the folder"),
         (["results=taken/inside"], "cannot write results to taken/inside"),
     ],
 )
@@ -238,7 +252,13 @@ def test_improvement_runs_from_the_command_line_and_its_figures_can_be_drawn_aga
 
 def test_figures_of_what_is_no_table_say_so(tmp_path):
     np.save(tmp_path / "table.npy", np.zeros(3))
-    done = command("figures.py", str(tmp_path / "table.npy"), cwd=tmp_path)
-    assert done.returncode != 0
-    assert "damaged or half-written" in done.stderr
-    assert "Traceback" not in done.stderr
+    outputs.write_table(pd.DataFrame({"study": ["verify"]}), tmp_path / "old.parquet")
+    for path, said in {
+        tmp_path / "table.npy": "damaged or half-written",
+        tmp_path / "old.parquet": "not as this version of its study writes it",
+        tmp_path: "is a folder; give the table in it",
+    }.items():
+        done = command("figures.py", str(path), cwd=tmp_path)
+        assert done.returncode != 0
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

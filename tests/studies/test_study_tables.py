@@ -371,12 +371,22 @@ def test_the_main_figure_is_one_of_the_studys_and_has_the_same_bytes_each_time(s
         (lambda m: verify.run(mdps=["nope"]), "unknown MDP 'nope'"),
         (lambda m: verify.run(0), "instances is 0"),
         (lambda m: verify.run(gammas=[]), "gammas is empty"),
+        (lambda m: verify.run(distances=[0.1, -1]), "distances has -1; give sizes of at least 0"),
         (lambda m: UPDATES["cpi-trpo"](evaluate(m["m"], np.full((4, 2), 0.5)), groups=[0, 0, 1, 1]), "no form for tied states"),
     ],
 )
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call({"m": chain_walk(4, gamma=0.9)})
+
+
+def test_a_radius_of_zero_moves_nothing_and_is_drawn_all_the_same():
+    still = trust_region.run(
+        {"garnet": garnet(4, 2, 2, gamma=0.9, seed=1)}, {"max_kl": Region("kl", "max", 0)}, iterations=2, starts=1, aggregations=1
+    )
+    assert (still["kl_max"] == 0).all()
+    assert set(trust_region.figures(still)) == {"progress", "gain", "falls"}
+    assert (trust_region.summary(still)["falls"] == 0).all()
 
 
 def test_wilsons_interval_is_where_the_score_test_just_rejects():

@@ -123,6 +123,16 @@ def test_curves_are_means_over_equal_parts():
     assert curves[:, -1].tolist() == [3.0, 7.0]
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_run_in_which_no_episode_ended_is_drawn_without_a_curve(others):
+    runs = [invented([np.nan] * 2, [0, 0], np.nan).assign(steps=[10, 20])]
+    runs += [invented([1.0, 2.0], [5, 9], np.nan, seed=1 + k) for k in range(others)]
+    table = pd.concat(runs)
+    assert len(_curves(table, "steps")[0]) == 0
+    assert set(train.figures(table)) == {"returns", "steps"}
+    assert len(train.summary(table)) == 1
+
+
 def test_figures_have_the_same_bytes_each_time(table, tmp_path):
     drawn = []
     for number in range(2):

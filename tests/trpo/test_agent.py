@@ -274,6 +274,8 @@ def test_files_that_are_none_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write a checkpoint to .*give a folder that can be written"):
         agent.save(tmp_path / "file" / "agent.pt")
+    with pytest.raises(OSError, match=r"cannot write a checkpoint to .*: it is a folder; give a file in it"):
+        agent.save(tmp_path)
 
 
 def test_a_save_that_fails_leaves_the_file_before_it(tmp_path, monkeypatch):
@@ -453,6 +455,7 @@ def test_a_gpu_that_is_not_there_is_refused():
         (lambda: TRPO("CartPole-v9"), "cannot make 'CartPole-v9'"),
         (lambda: TRPO(3), "env is 3; expected an id"),
         (lambda: TRPO("CartPole-v1", num_envs=0), "num_envs is 0"),
+        (lambda: TRPO("CartPole-v1", num_envs=1.5), "num_envs is 1.5; expected an integer"),
         (lambda: TRPO("CartPole-v1", policy="rnn"), "unknown kind of policy 'rnn'"),
         (lambda: TRPO("CartPole-v1", policy="tabular"), "needs a Discrete observation space"),
         (lambda: TRPO("CartPole-v1", policy="conv"), "needs images"),

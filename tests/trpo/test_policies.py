@@ -1,5 +1,7 @@
 """Encodings, networks and policies between spaces."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -244,6 +246,12 @@ MISTAKES = {
         {"kind": "conv", "space": spaces.Box(0, 255, (12, 12, 3), np.uint8), "normalise": True},
         "only vectors of reals",
     ),
+    "no width": ({"hidden": (0,)}, r"hidden is \(0,\); expected a width of at least 1"),
+    "half a unit": ({"hidden": (2.5,)}, r"hidden is \(2.5,\); expected a width"),
+    "one width": ({"hidden": 5}, "hidden is 5; expected a width"),
+    "deviation": ({"init_log_std": math.nan}, "init_log_std is nan; expected a finite number"),
+    "half a seed": ({"seed": 1.5}, "seed is 1.5; expected an integer"),
+    "negative seed": ({"seed": -1}, "seed is -1; expected an integer"),
     "text": ({"space": TEXT}, "no encoding of the observation space"),
     "actions": ({"action": TEXT}, "no policy for the action space"),
 }

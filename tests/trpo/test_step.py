@@ -428,6 +428,12 @@ def subsampled(fraction, seed, damping=0.1):
     return flat_parameters(policy)
 
 
+def test_a_region_that_is_none_is_named():
+    policy = build("linear", "categorical")
+    with pytest.raises(TypeError, match=r"region is 'kl'; expected a Region or a Penalty, such as Region"):
+        step(policy, draw_batch(policy, 20), "kl")
+
+
 def test_a_fraction_of_the_states_is_drawn_by_the_generator():
     assert torch.equal(subsampled(0.3, 1), subsampled(0.3, 1))
     assert not torch.equal(subsampled(0.3, 1), subsampled(0.3, 2))
