@@ -183,7 +183,17 @@ class Claim:
         return used, np.asarray(applies)
 
     def applies(self, c: Comparison) -> Mask:
-        """Where the premise holds [*B]; everywhere without one."""
+        """Where the premise holds [*B]; everywhere without one.
+
+        Raises
+        ------
+        TypeError
+            If ``c`` is no comparison.
+        ValueError
+            If the premise has another shape.
+        """
+        if not isinstance(c, Comparison):
+            raise TypeError(f"claim {self.id!r} got {type(c).__name__}; expected a comparison: compare(mdp, old, new)")
         if self.premise is None:
             return c.everywhere
         holds = self.premise(c)

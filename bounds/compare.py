@@ -38,6 +38,6 @@ def compare(mdp: MDP | SparseMDP, old: Evaluation | ArrayLike, new: Evaluation |
                 )
             evaluations.append(policy)
         else:
-            evaluations.append(evaluate(mdp, policy))
+            evaluations.append(evaluate(mdp, policy, name=name))
     wide = broadcast_mdp(mdp, np.broadcast_shapes(*(e.eta.shape for e in evaluations)))
     return Comparison(*(e.broadcast(wide) for e in evaluations))

@@ -143,6 +143,6 @@ def compare_sparse(mdp: SparseMDP, old: SparseEvaluation | ArrayLike, new: Spars
     for name, policy in (("old", old), ("new", new)):
         if isinstance(policy, SparseEvaluation) and policy.mdp is not mdp:
             raise ValueError(f"{name} was evaluated in another MDP object ({policy.mdp}); give its own .mdp, or its table .pi")
-    before = old if isinstance(old, SparseEvaluation) else evaluate_sparse(mdp, old)
-    after = new if isinstance(new, SparseEvaluation) else evaluate_sparse(mdp, new, start=before)
+    before = old if isinstance(old, SparseEvaluation) else evaluate_sparse(mdp, old, name="old")
+    after = new if isinstance(new, SparseEvaluation) else evaluate_sparse(mdp, new, start=before, name="new")
     return SparseComparison(before, after)

@@ -49,7 +49,7 @@ class Evaluation:
         return Evaluation(mdp=mdp, resolvent=self.resolvent, **wide)
 
 
-def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
+def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike, *, name: str = "pi") -> Evaluation:
     """Evaluate a policy exactly by elimination without subtraction; in a sparse process by solves with certified errors.
 
     Parameters
@@ -59,6 +59,8 @@ def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
     pi
         Policy table [*B, S, A]; its batch axes broadcast with the MDP's, so one policy may be evaluated in many
         processes and many policies in one process.
+    name
+        What messages call the policy.
 
     Raises
     ------
@@ -70,12 +72,12 @@ def evaluate(mdp: MDP | SparseMDP, pi: ArrayLike) -> Evaluation:
     if isinstance(mdp, SparseMDP):
         from mdps.sparse_evaluate import evaluate_sparse  # which is made of what is here
 
-        return evaluate_sparse(mdp, pi)
+        return evaluate_sparse(mdp, pi, name=name)
     if not isinstance(mdp, MDP):
         raise TypeError(f"evaluate got {type(mdp).__name__} as its mdp; expected an MDP, then a policy table")
     found = None if _other_numbers(mdp) else check_and_evaluate(mdp, pi)
     if found is None:
-        return evaluate_trusted(mdp, as_policy(mdp, pi))
+        return evaluate_trusted(mdp, as_policy(mdp, pi, name))
     kept, V, Q, A, rho, d, eta = found
     policy = np.broadcast_to(kept, A.shape)  # read-only
     return Evaluation(mdp, policy, V, Q, A, rho, d, eta, Resolvent(mdp.P, policy, mdp.gamma))

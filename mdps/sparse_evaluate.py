@@ -74,6 +74,7 @@ def evaluate_sparse(
     start: SparseEvaluation | None = None,
     values: Array | None = None,
     products: int = PRODUCTS,
+    name: str = "pi",
 ) -> SparseEvaluation:
     """Evaluate a policy in a large process by Krylov methods, with a certified error.
 
@@ -92,6 +93,8 @@ def evaluate_sparse(
         Where to start from for V alone, up to a constant, [S].
     products
         How many products with the chain each of the two solves may take.
+    name
+        What messages call the policy.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def evaluate_sparse(
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance is {tolerance!r}; expected a positive number, such as 1e-10")
-    policy = as_policy(mdp, pi)  # type: ignore[arg-type]  # it reads S, A and batch
+    policy = as_policy(mdp, pi, name)  # type: ignore[arg-type]  # it reads S, A and batch
     if policy.ndim != 2:
         raise ValueError(f"pi has shape {policy.shape}; expected [S, A]: a sparse process takes one policy at a time")
     gamma = float(mdp.gamma)

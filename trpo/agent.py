@@ -102,6 +102,8 @@ class TRPO:
     ValueError
         If a space has no policy or another than that given, a name is unknown, a number out of range, an argument would not be
         used, or an exact sampler is of another MDP than the environment.
+    TypeError
+        If ``region`` is neither a region nor a penalty.
     """
 
     def __init__(
@@ -261,6 +263,10 @@ class TRPO:
         ValueError
             If no end is given or one is negative, the sampler takes no steps and ``updates`` is not given, or
             ``checkpoint_every`` is below 1.
+        TypeError
+            If ``callback`` is no function.
+        IsADirectoryError
+            If ``checkpoint`` is a folder.
         """
         ends = {"total_steps": total_steps, "updates": updates, "episodes": episodes}
         given = {name: end for name, end in ends.items() if end is not None}
@@ -269,6 +275,10 @@ class TRPO:
         if updates is None and isinstance(self.sampler, Exact):
             raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")
         integer("checkpoint_every", checkpoint_every, 1)
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback is {callback!r}; expected a function of an iteration, or None")
+        if checkpoint is not None and Path(checkpoint).is_dir():
+            raise IsADirectoryError(f"checkpoint {str(checkpoint)!r} is a folder; expected the name of a file")
         main = next(iter(given))
         bar = tqdm(total=given[main], initial=self._done(main), unit=main.removeprefix("total_")[:-1], disable=not progress)
         with threads_of_torch(self.threads), event_writer(tensorboard) as writer, bar:

@@ -8,12 +8,17 @@ from typing import Any
 import gymnasium
 import torch
 
+from trpo.penalty import Penalty
 from trpo.policies import Policy, family_of
+from trpo.region import Region
 from trpo.samplers.by_name import SAMPLING
 
 
 def check(arguments: dict[str, Any]) -> None:
-    """Raise ValueError for an argument out of range, or that would be dropped."""
+    """Raise ValueError for an argument out of range, or that would be dropped, TypeError for what is no region."""
+    region = arguments["region"]
+    if not isinstance(region, Region | Penalty | None):
+        raise TypeError(f"region is {region!r}; expected a Region, such as Region('kl', 'mean', 0.01), a Penalty, or None")
     for name, least in (("steps_per_update", 1), ("episodes_per_update", 1), ("value_iterations", 0), ("threads", 1)):
         if arguments[name] is not None:
             integer(name, arguments[name], least)

@@ -195,3 +195,17 @@ def test_one_process_and_many_policies(batch):
             rough = claim.kind in ("identity", "guarantee")  # usages there are rounding itself
             np.testing.assert_allclose(usages, expected, rtol=1e-9, atol=0.2 if rough else 1e-12, err_msg=claim.id)
         np.testing.assert_array_equal(together[1].gap, alone[1].gap)
+
+
+@pytest.mark.parametrize("which", ["old", "new"])
+def test_a_policy_that_does_not_fit_is_named(which):
+    mdp = garnet(4, 3, 2, gamma=0.9, seed=0)
+    policies = {"old": np.full((4, 3), 1 / 3), "new": np.full((4, 3), 1 / 3), which: np.full((4, 2), 0.5)}
+    with pytest.raises(ValueError, match=rf"^{which} has shape \(4, 2\)"):
+        compare(mdp, policies["old"], policies["new"])
+
+
+def test_a_claim_names_what_is_no_comparison():
+    mdp = garnet(4, 3, 2, gamma=0.9, seed=0)
+    with pytest.raises(TypeError, match=r"claim 'kl-trpo' got MDP; expected a comparison: compare\(mdp, old, new\)"):
+        CATALOGUE["kl-trpo"].usage(mdp)

@@ -492,3 +492,18 @@ def test_a_gpu_that_is_not_there_is_refused():
 def test_wrong_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("region", ["kl", 0.01])
+def test_what_is_no_region_is_refused_before_anything_is_sampled(region):
+    with pytest.raises(TypeError, match=f"region is {region!r}; expected a Region"):
+        TRPO("CartPole-v1", region=region)
+
+
+def test_learn_refuses_a_callback_and_a_checkpoint_that_could_not_be_used_later(tmp_path):
+    agent = TRPO("CartPole-v1", num_envs=1, steps_per_update=8)
+    with pytest.raises(TypeError, match="callback is 5; expected a function"):
+        agent.learn(updates=1, callback=5)
+    with pytest.raises(IsADirectoryError, match="is a folder; expected the name of a file"):
+        agent.learn(updates=1, checkpoint=tmp_path)
+    assert not agent.history
