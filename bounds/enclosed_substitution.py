@@ -22,6 +22,14 @@ from mdps.lanes import LANES, get, lanes, put
 # -- in two floats -----------------------------------------------------------------------------------------------------------
 
 
+@inner(types.UniTuple(LANES, 3)(*[LANES] * 7))
+def _plus(total: Any, rest: Any, a: Any, al: Any, b: Any, bl: Any, least: Any) -> Any:
+    """A sum with one more product, and the least of its products that are of no zero."""
+    p, pl = doubled.multiply(a, al, b, bl)
+    total, rest = doubled.add(total, rest, p, pl)
+    return total, rest, lesser(least, p, (a != 0.0) & (b != 0.0))
+
+
 @inner(LANES(MATRIX, MATRIX, VECTOR, VECTOR))
 def descend(m: Any, ml: Any, x: Any, xl: Any) -> Any:
     """Take a reward through the stages; the least product."""
@@ -29,10 +37,7 @@ def descend(m: Any, ml: Any, x: Any, xl: Any) -> Any:
     for k in range(1, x.shape[0]):
         total, rest = get(x, (k,)), get(xl, (k,))
         for j in range(k):
-            a, b = get(m, (k, j)), get(x, (j,))
-            p, pl = doubled.multiply(a, get(ml, (k, j)), b, get(xl, (j,)))
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total, rest = doubled.add(total, rest, p, pl)
+            total, rest, least = _plus(total, rest, get(m, (k, j)), get(ml, (k, j)), get(x, (j,)), get(xl, (j,)), least)
         put(x, (k,), total)
         put(xl, (k,), rest)
     return least
@@ -45,10 +50,7 @@ def ascend(m: Any, ml: Any, x: Any, xl: Any, stop: Any) -> Any:
     for k in range(stop - 1, -1, -1):
         total, rest = get(x, (k,)), get(xl, (k,))
         for j in range(k + 1, stop):
-            a, b = get(m, (k, j)), get(x, (j,))
-            p, pl = doubled.multiply(a, get(ml, (k, j)), b, get(xl, (j,)))
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total, rest = doubled.add(total, rest, p, pl)
+            total, rest, least = _plus(total, rest, get(m, (k, j)), get(ml, (k, j)), get(x, (j,)), get(xl, (j,)), least)
         total, rest = doubled.divide(total, rest, get(m, (k, k)), get(ml, (k, k)))
         put(x, (k,), total)
         put(xl, (k,), rest)
@@ -78,10 +80,7 @@ def sweep(m: Any, ml: Any, x: Any, xl: Any, stop: Any) -> Any:
     for k in range(stop):
         total, rest = get(x, (k,)), get(xl, (k,))
         for j in range(k):
-            a, b = get(m, (j, k)), get(x, (j,))
-            p, pl = doubled.multiply(a, get(ml, (j, k)), b, get(xl, (j,)))
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total, rest = doubled.add(total, rest, p, pl)
+            total, rest, least = _plus(total, rest, get(m, (j, k)), get(ml, (j, k)), get(x, (j,)), get(xl, (j,)), least)
         total, rest = doubled.divide(total, rest, get(m, (k, k)), get(ml, (k, k)))
         put(x, (k,), total)
         put(xl, (k,), rest)
@@ -95,16 +94,20 @@ def sweep_back(m: Any, ml: Any, x: Any, xl: Any) -> Any:
     for k in range(x.shape[0] - 2, -1, -1):
         total, rest = get(x, (k,)), get(xl, (k,))
         for j in range(k + 1, x.shape[0]):
-            a, b = get(m, (j, k)), get(x, (j,))
-            p, pl = doubled.multiply(a, get(ml, (j, k)), b, get(xl, (j,)))
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total, rest = doubled.add(total, rest, p, pl)
+            total, rest, least = _plus(total, rest, get(m, (j, k)), get(ml, (j, k)), get(x, (j,)), get(xl, (j,)), least)
         put(x, (k,), total)
         put(xl, (k,), rest)
     return least
 
 
 # -- in one ------------------------------------------------------------------------------------------------------------------
+
+
+@inner(types.UniTuple(LANES, 2)(LANES, LANES, LANES, LANES))
+def _plus_size(total: Any, a: Any, b: Any, least: Any) -> Any:
+    """``_plus`` in floats."""
+    p = a * b
+    return total + p, lesser(least, p, (a != 0.0) & (b != 0.0))
 
 
 @inner(LANES(MATRIX, VECTOR))
@@ -114,10 +117,7 @@ def descend_size(m: Any, x: Any) -> Any:
     for k in range(1, x.shape[0]):
         total = get(x, (k,))
         for j in range(k):
-            a, b = get(m, (k, j)), get(x, (j,))
-            p = a * b
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total += p
+            total, least = _plus_size(total, get(m, (k, j)), get(x, (j,)), least)
         put(x, (k,), total)
     return least
 
@@ -129,10 +129,7 @@ def ascend_size(m: Any, x: Any, stop: Any) -> Any:
     for k in range(stop - 1, -1, -1):
         total = get(x, (k,))
         for j in range(k + 1, stop):
-            a, b = get(m, (k, j)), get(x, (j,))
-            p = a * b
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total += p
+            total, least = _plus_size(total, get(m, (k, j)), get(x, (j,)), least)
         put(x, (k,), total / get(m, (k, k)))
     return least
 
@@ -157,10 +154,7 @@ def sweep_size(m: Any, x: Any, stop: Any) -> Any:
     for k in range(stop):
         total = get(x, (k,))
         for j in range(k):
-            a, b = get(m, (j, k)), get(x, (j,))
-            p = a * b
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total += p
+            total, least = _plus_size(total, get(m, (j, k)), get(x, (j,)), least)
         put(x, (k,), total / get(m, (k, k)))
     return least
 
@@ -172,10 +166,7 @@ def sweep_back_size(m: Any, x: Any) -> Any:
     for k in range(x.shape[0] - 2, -1, -1):
         total = get(x, (k,))
         for j in range(k + 1, x.shape[0]):
-            a, b = get(m, (j, k)), get(x, (j,))
-            p = a * b
-            least = lesser(least, p, (a != 0.0) & (b != 0.0))
-            total += p
+            total, least = _plus_size(total, get(m, (j, k)), get(x, (j,)), least)
         put(x, (k,), total)
     return least
 

@@ -16,12 +16,6 @@ from trpo.samplers.exact import Exact
 from trpo.samplers.sample import Sampler
 from trpo.samplers.single_path import Estimator, SinglePath
 
-SAMPLING = (
-    *("gamma", "lam", "estimator", "discounted", "standardise"),
-    *("steps_per_update", "episodes_per_update", "normalise_rewards"),
-)
-"""Arguments that speak to the sampler "single_path" only."""
-
 
 def make_sampler(
     sampler: str | Sampler,
@@ -70,6 +64,10 @@ def make_sampler(
     if isinstance(sampler, Exact) and mdp is not None and not _same(sampler.mdp, mdp):
         raise ValueError(f"the sampler is Exact({sampler.mdp!r}), and env another process, {mdp!r}; give both the same")
     return sampler
+
+
+SAMPLING = tuple(make_sampler.__kwdefaults__ or ())
+"""Arguments that speak to the sampler "single_path" only."""
 
 
 def _same(one: MDP, other: MDP) -> bool:
