@@ -225,6 +225,12 @@ def test_score_is_the_gradient_of_log_prob(family):
         torch.testing.assert_close(found[:, m], expected, rtol=1e-10, atol=1e-12)
 
 
+def test_kl_where_the_old_probability_underflows_and_the_new_one_does_not():
+    """KL((1, e^-760) || (1, e^-60)) = e^-60 up to rounding: no float holds e^-760, and e^700 times it counts."""
+    old, new = torch.tensor([[0.0, -760.0]]).double(), torch.tensor([[0.0, -60.0]]).double()
+    assert Categorical(2).kl(old, new).item() == pytest.approx(np.exp(-60), rel=1e-12)
+
+
 def dense(R):
     return torch.diag_embed(R) if R.ndim == 2 else R
 
@@ -265,17 +271,17 @@ def test_the_root_has_no_row_for_what_changes_no_law():
     assert MultiCategorical((3, 1, 2)).root(torch.zeros(5, 6)).shape == (5, 3, 6)
 
 
-@pytest.mark.parametrize("z", [[80.0, 0.0, -1.0], [-700.0, 0.0, -3.0], [0.0, -300.0, -600.0], [0.0, -2000.0, -1.0]])
+@pytest.mark.parametrize("z", [[80, 0, -1], [-700, 0, -3], [0, -300, -600], [0, -2000, -1], [0, -1, -2000], [0, -2000, -3000]])
 def test_the_root_of_near_certain_laws_cancels_nothing(z):
-    """v' F v, the variance of v, to full relative accuracy."""
+    """The root of v' F v, the variance of v, to full relative accuracy, and to the root of the least normal float."""
     with mpmath.workdps(700):
         weights = [mpmath.exp(x) for x in z]
         p = [w / mpmath.fsum(weights) for w in weights]
         for v in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, -1), (2, 3, 3)):
             mean = mpmath.fdot(p, v)
             variance = mpmath.fsum(q * (x - mean) ** 2 for q, x in zip(p, v, strict=True))
-            found = Categorical(3).root(torch.tensor([z], dtype=torch.float64))[0] @ torch.tensor(v, dtype=torch.float64)
-            assert float(found.norm()) == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-12, abs=1e-154)
+            found = Categorical(3).root(torch.tensor([z]).double())[0] @ torch.tensor(v, dtype=torch.float64)
+            assert float(found.norm()) == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-12, abs=1.5e-154)
 
 
 def test_the_root_of_a_near_certain_bit_is_not_rounded_to_zero():
