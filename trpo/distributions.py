@@ -70,11 +70,11 @@ def _choices(p: Tensor) -> Tensor:
 
     Row j is sqrt(p_j Q/(p_j + Q)) (1 at j, -p_k/Q at each k > j), Q the sum of these p_k. Nothing cancels.
     """
-    left = p.flip(-1).cumsum(-1).flip(-1).clamp_min(torch.finfo(p.dtype).tiny)
-    rest = left[:, 1:]
-    rows = -(p.unsqueeze(1) / rest.unsqueeze(2)).triu(1)
+    left = p.flip(-1).cumsum(-1).flip(-1)
+    share = left.clamp_min(torch.finfo(p.dtype).tiny)  # divides 0 where nothing is left
+    rows = -(p.unsqueeze(1) / share[:, 1:].unsqueeze(2)).triu(1)
     rows.diagonal(dim1=1, dim2=2).fill_(1)
-    return rows.mul_((p[:, :-1] * (rest / left[:, :-1])).sqrt_().unsqueeze(2))
+    return rows.mul_((p[:, :-1] * (left[:, 1:] / share[:, :-1])).sqrt_().unsqueeze(2))
 
 
 class Distribution(ABC):

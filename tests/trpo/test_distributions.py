@@ -84,7 +84,7 @@ def test_kl_sees_an_option_of_tiny_probability_appear():
     with mpmath.workdps(100):
         expected = float(exact_kl(Categorical(2), old[0], new[0]))
     assert expected == pytest.approx(np.exp(-30), rel=1e-6)  # log(1 + e^-30) - log(1 + e^-50) - 20 e^-50
-    assert float(Categorical(2).kl(old, new)) == pytest.approx(expected, rel=1e-12)
+    assert float(Categorical(2).kl(old, new)) == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 @families
@@ -228,7 +228,7 @@ def test_score_is_the_gradient_of_log_prob(family):
 def test_kl_where_the_old_probability_underflows_and_the_new_one_does_not():
     """KL((1, e^-760) || (1, e^-60)) = e^-60 up to rounding: no float holds e^-760, and e^700 times it counts."""
     old, new = torch.tensor([[0.0, -760.0]]).double(), torch.tensor([[0.0, -60.0]]).double()
-    assert Categorical(2).kl(old, new).item() == pytest.approx(np.exp(-60), rel=1e-12)
+    assert Categorical(2).kl(old, new).item() == pytest.approx(np.exp(-60), rel=1e-12, abs=0)
 
 
 def dense(R):
@@ -273,7 +273,7 @@ def test_the_root_has_no_row_for_what_changes_no_law():
 
 @pytest.mark.parametrize("z", [[80, 0, -1], [-700, 0, -3], [0, -300, -600], [0, -2000, -1], [0, -1, -2000], [0, -2000, -3000]])
 def test_the_root_of_near_certain_laws_cancels_nothing(z):
-    """The root of v' F v, the variance of v, to full relative accuracy, and to the root of the least normal float."""
+    """The root of v' F v, the variance of v, to full relative accuracy."""
     with mpmath.workdps(700):
         weights = [mpmath.exp(x) for x in z]
         p = [w / mpmath.fsum(weights) for w in weights]
@@ -281,11 +281,11 @@ def test_the_root_of_near_certain_laws_cancels_nothing(z):
             mean = mpmath.fdot(p, v)
             variance = mpmath.fsum(q * (x - mean) ** 2 for q, x in zip(p, v, strict=True))
             found = Categorical(3).root(torch.tensor([z]).double())[0] @ torch.tensor(v, dtype=torch.float64)
-            assert float(found.norm()) == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-12, abs=1.5e-154)
+            assert float(found.norm()) == pytest.approx(float(mpmath.sqrt(variance)), rel=1e-12, abs=1e-154)
 
 
 def test_the_root_of_a_near_certain_bit_is_not_rounded_to_zero():
-    assert Bernoulli(1).root(torch.tensor([[45.0]]).double()).item() == pytest.approx(np.exp(-22.5), rel=1e-12)
+    assert Bernoulli(1).root(torch.tensor([[45.0]]).double()).item() == pytest.approx(np.exp(-22.5), rel=1e-12, abs=0)
 
 
 @families
@@ -303,7 +303,7 @@ def test_entropy_of_a_near_certain_bit():
         p = 1 / (1 + mpmath.exp(-40))
         expected = float(-p * mpmath.log(p) - (1 - p) * mpmath.log(1 - p))
     for sign in (1, -1):
-        assert Bernoulli(1).entropy(torch.tensor([[40.0 * sign]]).double()).item() == pytest.approx(expected, rel=1e-12)
+        assert Bernoulli(1).entropy(torch.tensor([[40.0 * sign]]).double()).item() == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 @families
