@@ -39,7 +39,7 @@ BY_NUMPY = {
 def test_as_numpy_has_it(name, shape):
     ours, theirs = BY_NUMPY[name]
     p, x = law(shape), RNG.standard_normal(shape)
-    np.testing.assert_allclose(ours(p, x), theirs(p, x), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(ours(p, x), theirs(p, x), rtol=1e-14, atol=1e-14)  # sums of up to 54 numbers
 
 
 def in_planes(table):
