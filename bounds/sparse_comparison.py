@@ -113,7 +113,7 @@ class Chain:
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.einsum and args[0] == "...s,...st->...t":
-            return self.resolvent.chain.T @ np.asarray(args[1])
+            return self.resolvent.step(np.asarray(args[1]))
         raise TypeError(needs_table(f"numpy.{function.__name__} of a chain"))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:

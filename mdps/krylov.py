@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,6 +30,15 @@ CYCLE = 400
 
 PASSES = 100
 """Gauss-Seidel passes between two looks at the true residual."""
+
+
+class Left(NamedTuple):
+    """What a vector leaves of a system."""
+
+    r: Array  # [S] the residual
+    norm: float
+    floor: float  # the norm that rounding alone may leave
+    of: Any  # what else the system found out
 
 
 class System(Protocol):
@@ -47,8 +56,8 @@ class System(Protocol):
     def tidy(self, x: Array) -> Array:
         """The same solution with as little as may be of what is left out: it would hide the digits of the rest."""
 
-    def residual(self, x: Array) -> tuple[Array, float, float]:
-        """``b - M x`` [S], its norm, and the norm that rounding alone may leave."""
+    def residual(self, x: Array) -> Left:
+        """``b - M x``."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Solution:
     """What a solve ended with."""
 
     x: Array  # [S]
-    size: float  # norm of the true residual of x
+    left: Left  # what x truly leaves
     products: int  # with the matrix, those of sweeps and of true residuals included
 
 
@@ -79,25 +88,25 @@ def solve(system: System, start: Array, tolerance: float, products: int) -> Solu
     ArithmeticError
         If they are spent and the residual is still larger: nothing unconverged is ever returned.
     """
-    x, spent = start, 1
-    r, size, floor = system.residual(x)
+    x, spent = system.tidy(start), 1
+    left = system.residual(x)
     for method in (_krylov, _swept_krylov, _passes):
-        while size > max(tolerance, floor):
+        while left.norm > (goal := max(tolerance, left.floor)):
             if spent >= products:
                 raise ArithmeticError(
-                    f"{spent} products left a residual of {size:.3g} where {max(tolerance, floor):.3g} was asked for; "
+                    f"{spent} products left a residual of {left.norm:.3g} where {goal:.3g} was asked for; "
                     "allow more of them (products=...) or a larger tolerance"
                 )
-            correction, used = method(system, r, 0.5 * max(tolerance, floor) / size, products - spent)
+            correction, used = method(system, left.r, 0.5 * goal / left.norm, products - spent)
             better = system.tidy(x + correction)
-            left, left_size, left_floor = system.residual(better)
+            now = system.residual(better)
             spent += used + 1
-            stalled = not left_size < size / 2
-            if left_size < size:
-                x, r, size, floor = better, left, left_size, left_floor
+            stalled = not now.norm < left.norm / 2
+            if now.norm < left.norm:
+                x, left = better, now
             if stalled and method is not _passes:
                 break
-    return Solution(x, size, spent)
+    return Solution(x, left, spent)
 
 
 def _krylov(system: System, r: Array, ratio: float, products: int) -> tuple[Array, int]:
@@ -189,3 +198,14 @@ def _products(a: Array, b: Array) -> tuple[float, float]:
         along += a[i] * b[i]
         square += b[i] * b[i]
     return along, square
+
+
+@inner("void(f8[::1])")
+def less_mean(x: Array) -> None:
+    """Take its mean out of x, in place."""
+    total = 0.0
+    for i in range(x.shape[0]):
+        total += x[i]
+    mean = total / x.shape[0]
+    for i in range(x.shape[0]):
+        x[i] -= mean

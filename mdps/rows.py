@@ -1,7 +1,7 @@
 """Sparse matrices as rows: the few products that solving a large process needs, on all cores.
 
-A matrix is cut into blocks of rows, one for each core, and a compiled generalised ufunc is called on each from a thread of
-its own: such a ufunc does not hold Python's lock. Few nonzeros are not worth a thread.
+A matrix is cut into blocks of rows, one for each core, and a compiled function that does not hold Python's lock is called on each
+from a thread of its own. Few nonzeros are not worth a thread.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import types
 from numba.core import config
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mdps.kernels import inner, kernel
+from mdps.kernels import chunked, inner
 from mdps.mdp import Array
 
 Indices = NDArray[np.uint32]
@@ -31,6 +32,12 @@ THREADS = int(config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 WORTH_A_THREAD = 3_000_000
 """Nonzeros below which a product is made by one thread: on busy cores, handing work over can take a millisecond."""
+
+_INDEX = types.Array(types.uint32, 1, "C", readonly=True)
+_VECTOR = types.Array(types.float64, 1, "C", readonly=True)
+_TABLE = types.Array(types.float64, 2, "C", readonly=True)
+_MATRIX = (_INDEX, _INDEX, _VECTOR)  # row starts, columns, entries
+_NUMBER, _OUT = types.float64, types.float64[::1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +57,7 @@ class Rows:
     def affine(self, y: Array, c: float, x: Array, out: Array | None = None) -> Array:
         """``y + c M x`` for y [m] and x [n], written to ``out`` [m], which must be neither of them."""
         result = np.empty(len(self.starts) - 1) if out is None else out
+        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
 
         def part(i: int, j: int) -> None:
             _affine(self.starts[i : j + 1], self.columns, self.entries, x, y[i:j], c, result[i:j])
@@ -65,10 +73,10 @@ class Rows:
         are rounded, their sum is compensated (Ogita, Rump and Oishi 2005, SIAM J. Sci. Comput. 26(6), algorithm 4.1).
         """
         result, size = np.empty(len(x)), np.empty(len(x))
-        off = np.asarray(level)
+        x, b = np.ascontiguousarray(x), np.ascontiguousarray(b)
 
         def part(i: int, j: int) -> None:
-            _residual(self.starts[i : j + 1], self.columns, self.entries, x, x[i:j], b[i:j], off, c, result[i:j], size[i:j])
+            _residual(self.starts[i : j + 1], self.columns, self.entries, x, x[i:j], b[i:j], level, c, result[i:j], size[i:j])
 
         self._each(part)
         return result, size
@@ -77,6 +85,7 @@ class Rows:
         """``max_a (y + c M x)`` [S] and the first a that attains it [S], for y [S,A] and a matrix of S A rows."""
         states, actions = y.shape
         value, action = np.empty(states), np.empty(states, dtype=np.int64)
+        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
 
         def part(i: int, j: int) -> None:
             i, j = i // actions, j // actions
@@ -91,7 +100,9 @@ class Rows:
         For a nonnegative M with row or column sums of one and c < 1 the splitting is regular: ``x <- x + K^-1 (b - x + c M x)``
         converges from everywhere (Varga 1962, Matrix Iterative Analysis, theorem 3.13).
         """
-        return _sweep(self.starts, self.columns, self.entries, v, c)
+        z = np.empty_like(v)
+        _sweep(self.starts, self.columns, self.entries, np.ascontiguousarray(v), c, z)
+        return z
 
     def _each(self, part: Callable[[int, int], None]) -> None:
         blocks = list(zip(self.cuts[:-1], self.cuts[1:], strict=True))
@@ -103,10 +114,14 @@ class Rows:
 
 def rows(matrix: csr_array) -> Rows:
     """Read a scipy matrix, sharing its tables; it has fewer than 2^31 nonzeros."""
-    starts, columns = _indices(matrix)
-    pieces = THREADS if matrix.nnz >= WORTH_A_THREAD else 1
-    cuts = np.searchsorted(starts, np.linspace(0, matrix.nnz, pieces + 1)[1:-1])
-    return Rows(starts, columns, matrix.data, tuple(int(i) for i in (0, *cuts, matrix.shape[0])))
+    return arranged(*_indices(matrix), matrix.data)
+
+
+def arranged(starts: Indices, columns: Indices, entries: Array) -> Rows:
+    """Cut the rows into blocks of about as many nonzeros, one for each core."""
+    pieces = THREADS if len(entries) >= WORTH_A_THREAD else 1
+    cuts = np.searchsorted(starts, np.linspace(0, len(entries), pieces + 1)[1:-1])
+    return Rows(starts, columns, entries, tuple(int(i) for i in (0, *cuts, len(starts) - 1)))
 
 
 def depth_first(matrix: csr_array) -> NDArray[np.int64]:
@@ -128,7 +143,7 @@ def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(THREADS - 1, 1), thread_name_prefix=f"rows-{process}")
 
 
-@kernel("(u4[:],u4[:],f8[:],f8[:],f8[:],f8,f8[:])", "(p),(k),(k),(n),(m),()->(m)")
+@chunked(types.void(*_MATRIX, _VECTOR, _VECTOR, _NUMBER, _OUT))
 def _affine(starts: Any, columns: Any, entries: Any, x: Any, y: Any, c: Any, out: Any) -> None:
     for i in range(out.shape[0]):
         k, last = np.int64(starts[i]), np.int64(starts[i + 1])
@@ -145,10 +160,7 @@ def _affine(starts: Any, columns: Any, entries: Any, x: Any, y: Any, c: Any, out
         out[i] = y[i] + c * ((t0 + t1) + (t2 + t3))
 
 
-@kernel(
-    "(u4[:],u4[:],f8[:],f8[:],f8[:],f8[:],f8,f8,f8[:],f8[:])",
-    "(p),(k),(k),(n),(m),(m),(),()->(m),(m)",
-)
+@chunked(types.void(*_MATRIX, _VECTOR, _VECTOR, _VECTOR, _NUMBER, _NUMBER, _OUT, _OUT))
 def _residual(starts: Any, columns: Any, entries: Any, x: Any, own: Any, b: Any, level: Any, c: Any, out: Any, size: Any) -> None:
     for i in range(out.shape[0]):
         total = b[i] - level
@@ -170,7 +182,7 @@ def _residual(starts: Any, columns: Any, entries: Any, x: Any, own: Any, b: Any,
         size[i] = magnitude
 
 
-@kernel("(u4[:],u4[:],f8[:],f8[:],f8[:,:],f8,f8[:],i8[:])", "(p),(k),(k),(n),(m,a),()->(m),(m)")
+@chunked(types.void(*_MATRIX, _VECTOR, _TABLE, _NUMBER, _OUT, types.int64[::1]))
 def _best(starts: Any, columns: Any, entries: Any, x: Any, y: Any, c: Any, value: Any, action: Any) -> None:
     actions = y.shape[1]
     for i in range(y.shape[0]):
@@ -186,7 +198,7 @@ def _best(starts: Any, columns: Any, entries: Any, x: Any, y: Any, c: Any, value
         value[i], action[i] = best, which
 
 
-@kernel("(u4[:],u4[:],f8[:],f8[:],f8,f8[:])", "(p),(k),(k),(n),()->(n)")
+@chunked(types.void(*_MATRIX, _VECTOR, _NUMBER, _OUT))
 def _sweep(starts: Any, columns: Any, entries: Any, v: Any, c: Any, z: Any) -> None:
     n = z.shape[0]
     for i in range(n):

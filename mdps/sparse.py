@@ -19,7 +19,10 @@ from mdps.mdp import (
     _stochastic,
     _table,
 )
-from mdps.rows import UNIT, Rows, rows
+from mdps.rows import UNIT, Indices, Rows, rows
+
+SAMPLE = 1000
+"""States whose successors are compared to find out how much actions share."""
 
 
 class Transitions(sparse.csr_array):
@@ -43,6 +46,24 @@ class Transitions(sparse.csr_array):
     def rows(self) -> Rows:
         """The same numbers, for the kernels that use all cores."""
         return rows(self)
+
+    @cached_property
+    def columns(self) -> Rows:
+        """The transpose [S, S*A]."""
+        return rows(sparse.csr_array(self).T.tocsr())
+
+    @cached_property
+    def origins(self) -> Indices:
+        """The state of each entry of :attr:`columns`, which names a state and an action."""
+        return self.columns.columns // np.uint32(self.shape[0] // self.shape[1])
+
+    @cached_property
+    def apart(self) -> float:
+        """Share of entries left if those of one state and successor were merged; of the first :data:`SAMPLE` states."""
+        states = min(self.shape[1], SAMPLE)
+        ends = self.indptr[: states * (self.shape[0] // self.shape[1]) + 1]
+        state = np.searchsorted(ends[:: self.shape[0] // self.shape[1]], np.arange(ends[-1]), side="right")
+        return len(np.unique(state * self.shape[1] + self.indices[: ends[-1]])) / max(int(ends[-1]), 1)
 
     def backup(self, R: Array, gamma: float, values: Array) -> Array:
         """``R + gamma P v`` [S,A] for v [S]."""

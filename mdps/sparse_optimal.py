@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mdps.krylov import bicgstab
+from mdps.krylov import bicgstab, less_mean
 from mdps.mdp import Array
 from mdps.rows import rows
 from mdps.sparse import SparseMDP
@@ -118,7 +118,7 @@ def _evaluated(mdp: SparseMDP, action: NDArray[np.int64], best: Array, settled: 
 
     def apply(x: Array) -> Array:
         y = chosen.affine(x, -gamma, x)
-        y -= y.mean()
+        less_mean(y)
         return y
 
     h, spare, first = best, np.empty_like(best), 0.0

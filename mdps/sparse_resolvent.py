@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from mdps.krylov import solve
+from mdps.krylov import Left, less_mean, solve
 from mdps.mdp import Array
 from mdps.rows import UNIT, Rows, depth_first, rows
 from mdps.sparse import SparseMDP
+from mdps.sparse_chain import merged, sides
 
 FULL = 1e-15
 """Default relative residual: what rounding leaves, so as far as floats go. A larger one saves products."""
@@ -76,21 +77,18 @@ class SparseResolvent:
     @cached_property
     def chain(self) -> sparse.csr_array:
         """``P_pi`` [S,S]: the chain the policy makes, entries of the same successor merged where it takes several actions."""
-        taken = self.pi > 0
-        pairs = np.flatnonzero(taken).astype(np.int32)
-        if len(pairs) == self.mdp.S and (self.pi.ravel()[pairs] == 1).all():
-            return sparse.csr_array(self.mdp.P)[pairs]
-        ends = np.concatenate([[0], np.cumsum(taken.sum(-1))]).astype(np.int32)
-        choice = sparse.csr_array((self.pi[taken], pairs, ends), shape=(self.mdp.S, self.mdp.S * self.mdp.A))
-        return choice @ sparse.csr_array(self.mdp.P)
+        return merged(self.mdp, self.pi)
+
+    def step(self, law: Array) -> Array:
+        """Where a law [S] is after one step."""
+        return self._sides[True].affine(np.zeros_like(law), 1.0, law)
 
     def relative(self, reward: Array, start: Array | None = None, slack: float = 0.0) -> Relative:
         """Values of a reward [S] that is itself known to within ``slack``, from a first guess at them [S]."""
         system = _Values(self, reward, transposed=False)
         tolerance = self.tolerance * float(np.abs(reward).max())
-        h = solve(system, np.zeros_like(reward) if start is None else start, tolerance, self.products).x
-        h = h - (h.max() + h.min()) / 2
-        residual, size, level = system.leftover(h)
+        found = solve(system, np.zeros_like(reward) if start is None else start, tolerance, self.products)
+        h, (residual, size, level) = found.x, found.left.of
         off = float(residual.max() + residual.min()) / 2
         residual, level = residual - off, level + off
         size += abs(level)
@@ -148,7 +146,7 @@ class SparseResolvent:
 
     @cached_property
     def _sides(self) -> tuple[Rows, Rows]:
-        return rows(self.chain), rows(self.chain.T.tocsr())
+        return sides(self.mdp, self.pi)
 
     @cached_property
     def _swept(self) -> tuple[Rows, Rows]:
@@ -182,21 +180,22 @@ class _Values(_Side):
 
     def apply(self, x: Array) -> Array:
         y = self.plain(x)
-        y -= y.mean()
+        less_mean(y)
         return y
 
     def tidy(self, x: Array) -> Array:
         return x - (x.max() + x.min()) / 2
 
-    def residual(self, x: Array) -> tuple[Array, float, float]:
-        r, size, _ = self.leftover(x)
-        r -= r.mean()
-        return r, float(np.abs(r).max()), FLOOR * float(size.max())
-
-    def leftover(self, x: Array) -> tuple[Array, Array, float]:
-        """The residual [S] beside a level, its size [S], and that level: taken out first, it hides no digits of the rest."""
-        level = float(self.forward.affine(self.b - x, self.resolvent.gamma, x).mean())
-        return *self.forward.residual(self.b, self.resolvent.gamma, x, level), level
+    def residual(self, x: Array) -> Left:
+        """Beside a level: taken out first, it hides no digits of the rest. ``of`` is what is left, its size and the level."""
+        if x.any():
+            level = float(self.forward.affine(self.b - x, self.resolvent.gamma, x).mean())
+            left, size = self.forward.residual(self.b, self.resolvent.gamma, x, level)
+        else:
+            level = float(self.b.mean())
+            left, size = self.b - level, np.abs(self.b)
+        r = left - left.mean()
+        return Left(r, float(np.abs(r).max()), FLOOR * float(size.max()), (left, size, level))
 
 
 class _Visits(_Side):
@@ -208,6 +207,6 @@ class _Visits(_Side):
     def tidy(self, x: Array) -> Array:
         return x
 
-    def residual(self, x: Array) -> tuple[Array, float, float]:
+    def residual(self, x: Array) -> Left:
         r, size = self.forward.residual(self.b, self.resolvent.gamma, x)
-        return r, float(np.abs(r).sum()), FLOOR * float(size.sum())
+        return Left(r, float(np.abs(r).sum()), FLOOR * float(size.sum()), (r, size))

@@ -9,6 +9,7 @@ import mdps.krylov
 from mdps import SparseMDP, evaluate_sparse, optimal_policy_sparse
 from mdps.families import gridworld, mountain_car, sparse_garnet
 from mdps.rows import depth_first, rows
+from mdps.sparse_chain import merged, side_by_side, sides
 from mdps.sparse_resolvent import SparseResolvent
 
 GAMMAS = (0.0, 0.5, 0.99, 1 - 1e-9)
@@ -272,6 +273,39 @@ def test_products_in_threads_are_those_of_one():
     assert len(many.cuts) == 3 or len(many.cuts) == 2  # as many cores as there are
     x, y = np.random.default_rng(0).random(3000), np.random.default_rng(1).random(4000)
     np.testing.assert_allclose(many.affine(y, -0.5, x), y - 0.5 * (matrix.toarray() @ x), rtol=1e-13)
+
+
+def test_tables_that_are_not_contiguous():
+    matrix = sparse.random_array((30, 20), density=0.3, rng=0, format="csr")
+    x, y = np.random.default_rng(0).random(40)[::2], np.random.default_rng(1).random(60)[::-2]
+    np.testing.assert_allclose(rows(matrix).affine(y, -0.5, x), y - 0.5 * (matrix.toarray() @ x), rtol=1e-13)
+
+
+def few_successors():
+    return sparse_garnet(400, 3, 2, gamma=0.9, seed=0), np.random.default_rng(0).dirichlet(np.ones(3), 400)
+
+
+def some_actions_only():
+    mdp, pi = few_successors()
+    pi[7] = [0.5, 0.0, 0.5]
+    return mdp, pi
+
+
+def shared_successors():
+    return gridworld(20, 20, gamma=0.9), np.random.default_rng(0).dirichlet(np.ones(4), 400)
+
+
+@pytest.mark.parametrize(("make", "apart"), [(few_successors, True), (some_actions_only, False), (shared_successors, False)])
+def test_chains_are_those_of_the_table_merged_or_not(make, apart):
+    mdp, pi = make()
+    assert (side_by_side(mdp, pi) is not None) == apart
+    chain = (mdp.P.toarray().reshape(400, -1, 400) * pi[..., None]).sum(1)
+    x = np.random.default_rng(1).random(400)
+    ahead, back = sides(mdp, pi)
+    np.testing.assert_allclose(ahead.affine(x, 0.7, x), x + 0.7 * chain @ x, rtol=1e-14)
+    np.testing.assert_allclose(back.affine(x, 0.7, x), x + 0.7 * x @ chain, rtol=1e-14)
+    np.testing.assert_allclose(SparseResolvent(mdp, pi).step(x), x @ chain, rtol=1e-14)
+    np.testing.assert_allclose(merged(mdp, pi).toarray(), chain, rtol=1e-14)
 
 
 def test_depth_first_order_ends_where_ways_end():
