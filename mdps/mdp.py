@@ -18,6 +18,7 @@ only up to rounding is read as its exact row-normalisation: that is the process 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +50,8 @@ class MDP:
     Raises
     ------
     ValueError
-        If a shape does not fit, an entry is nan or infinite, a probability is negative, a row does not sum
-        to one within ``ROW_SUM_TOLERANCE``, gamma lies outside [0, 1), or a dimension is empty. The
+        If a shape does not fit, an entry is nan, infinite or masked, a probability is negative, a row does not
+        sum to one within ``ROW_SUM_TOLERANCE``, gamma lies outside [0, 1), or a dimension is empty. The
         message names the first offending index.
     """
 
@@ -123,6 +124,18 @@ class MDP:
         if 0 in view.batch:
             raise IndexError(f"index {index!r} selects no instance of a batch of shape {self.batch}")
         return view
+
+    def __iter__(self) -> Iterator[MDP]:
+        """Yield the instances along the first batch axis.
+
+        Raises
+        ------
+        TypeError
+            If there is none: the MDP is a single process.
+        """
+        if not self.batch:
+            raise TypeError(f"{self!r} is a single process and has no instances to iterate over; write [mdp] for a list of it")
+        return (self[i] for i in range(self.batch[0]))
 
     def __repr__(self) -> str:
         gamma = f"{float(self.gamma):g}" if not self.batch else f"{self.gamma.min():g}..{self.gamma.max():g}"
@@ -213,6 +226,8 @@ def _numbers(name: str, value: ArrayLike) -> Array:
 
 def _readable(name: str, value: Any) -> Any:
     """The value, if it is a number or an array or can be made one; a ValueError names it otherwise."""
+    if isinstance(value, np.ma.MaskedArray):
+        return _unmasked(name, value)
     if value is None or isinstance(value, np.ndarray | Numbers):
         return value
     if hasattr(value, "pi") and hasattr(value, "eta"):
@@ -223,7 +238,16 @@ def _readable(name: str, value: Any) -> Any:
         raise ValueError(f"{name} cannot be read as an array of floats: {error}") from None
 
 
+def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
+    """What is in a masked array that masks nothing; its mask would be lost on the way."""
+    mask = np.ma.getmaskarray(value)
+    if mask.any():
+        raise ValueError(f"{name}{_where(mask)} is masked; every entry has to be a number: {name}.filled(0.0) if 0 is meant")
+    return np.asarray(value)
+
+
 def _table(name: str, value: ArrayLike) -> Array:
+    value = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else value
     if value is None or np.iscomplexobj(value):
         raise ValueError(f"{name} is {'None' if value is None else 'complex'}; expected an array of real numbers")
     try:
