@@ -18,7 +18,7 @@ only up to rounding is read as its exact row-normalisation: that is the process 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,20 +168,26 @@ def batch_index(index: Any, batch: tuple[int, ...]) -> tuple[Any, ...]:
     return (*parts[:where], *whole, *parts[where + 1 :], Ellipsis)
 
 
-def stack(mdps: list[MDP]) -> MDP:
+def stack(mdps: Iterable[MDP]) -> MDP:
     """Stack MDPs of equal S, A and batch shape along a new first batch axis.
 
     Raises
     ------
+    TypeError
+        If one of them is no MDP.
     ValueError
-        If the list is empty or the shapes differ.
+        If there is none or the shapes differ.
     """
-    if not mdps:
+    given = list(mdps)
+    for place, one in enumerate(given):
+        if not isinstance(one, MDP):
+            raise TypeError(f"stack got {type(one).__name__} at place {place}; expected MDPs")
+    if not given:
         raise ValueError("stack got no MDP; give at least one")
-    shapes = {(m.batch, m.S, m.A) for m in mdps}
+    shapes = {(m.batch, m.S, m.A) for m in given}
     if len(shapes) > 1:
         raise ValueError(f"cannot stack MDPs of different (batch, S, A): {sorted(shapes)}")
-    return MDP(*(np.stack([getattr(m, name) for m in mdps]) for name in ("P", "R", "rho0", "gamma")))
+    return MDP(*(np.stack([getattr(m, name) for m in given]) for name in ("P", "R", "rho0", "gamma")))
 
 
 def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
@@ -226,8 +232,7 @@ def _numbers(name: str, value: ArrayLike) -> Array:
 
 def _readable(name: str, value: Any) -> Any:
     """The value, if it is a number or an array or can be made one; a ValueError names it otherwise."""
-    if isinstance(value, np.ma.MaskedArray):
-        return _unmasked(name, value)
+    value = unmasked(name, value)
     if value is None or isinstance(value, np.ndarray | Numbers):
         return value
     if hasattr(value, "pi") and hasattr(value, "eta"):
@@ -238,8 +243,16 @@ def _readable(name: str, value: Any) -> Any:
         raise ValueError(f"{name} cannot be read as an array of floats: {error}") from None
 
 
-def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
-    """What is in a masked array that masks nothing; its mask would be lost on the way."""
+def unmasked(name: str, value: Any) -> Any:
+    """The value itself; of a numpy masked array what is in it, if it masks nothing: the mask would be lost on the way.
+
+    Raises
+    ------
+    ValueError
+        If an entry is masked; the message names the first.
+    """
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
     mask = np.ma.getmaskarray(value)
     if mask.any():
         raise ValueError(f"{name}{_where(mask)} is masked; every entry has to be a number: {name}.filled(0.0) if 0 is meant")
@@ -247,7 +260,7 @@ def _unmasked(name: str, value: np.ma.MaskedArray[Any, Any]) -> NDArray[Any]:
 
 
 def _table(name: str, value: ArrayLike) -> Array:
-    value = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else value
+    value = unmasked(name, value)
     if value is None or np.iscomplexobj(value):
         raise ValueError(f"{name} is {'None' if value is None else 'complex'}; expected an array of real numbers")
     try:

@@ -124,6 +124,9 @@ def test_iterating():
 def test_stack():
     one = MDP(P, R, START, 0.9)
     assert stack([one, one]).batch == (2,)
+    assert stack(one for _ in range(3)).batch == (3,)
+    with pytest.raises(TypeError, match="stack got list at place 1; expected MDPs"):
+        stack([one, P.tolist()])
     with pytest.raises(ValueError, match="no MDP"):
         stack([])
     with pytest.raises(ValueError, match="different"):
