@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, TypeVar
@@ -301,6 +301,12 @@ class Comparison(Distances):
     def __getitem__(self, index: Any) -> Comparison:
         """One instance or a slice of the batch."""
         return Comparison(self.old[index], self.new[index])
+
+    def __iter__(self) -> Iterator[Comparison]:
+        """Yield the instances along the first batch axis; a TypeError says so where there is none."""
+        if not self.batch:
+            raise TypeError("this Comparison is of a single process and has no instances to iterate over")
+        return (self[i] for i in range(self.batch[0]))
 
 
 def unit_values(chain: Resolvent) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,12 @@ class Evaluation:
     def __getitem__(self, index: Any) -> Evaluation:
         """One instance or a slice of the batch."""
         return evaluate(broadcast_mdp(self.mdp, self.eta.shape)[index], self.pi[batch_index(index, self.eta.shape)])
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        """Yield the instances along the first batch axis; a TypeError says so where there is none."""
+        if not self.eta.shape:
+            raise TypeError("this Evaluation is of a single process and has no instances to iterate over")
+        return (self[i] for i in range(self.eta.shape[0]))
 
     def broadcast(self, mdp: MDP) -> Evaluation:
         """Return the same evaluation with its tables repeated (as views) for ``mdp``, its own MDP made wider."""

@@ -47,7 +47,9 @@ def check_and_evaluate(mdp: MDP, pi: Any) -> tuple[Array, ...] | None:
     None for a table that is not plainly right, or is not a table of floats, one instance after the other, for each process: what
     is wrong with it, and where, ``as_policy`` says.
     """
-    if not isinstance(pi, np.ndarray) or pi.dtype != np.float64 or not pi.flags.c_contiguous or not pi.size:
+    if not isinstance(pi, np.ndarray) or isinstance(pi, np.ma.MaskedArray):
+        return None
+    if pi.dtype != np.float64 or not pi.flags.c_contiguous or not pi.size:
         return None
     batch = pi.shape[:-2]
     if pi.shape[-2:] != (mdp.S, mdp.A) or not _fits(mdp.batch, batch) or planes(mdp.P, 3) is not None:

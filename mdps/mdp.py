@@ -18,6 +18,7 @@ only up to rounding is read as its exact row-normalisation: that is the process 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +50,8 @@ class MDP:
     Raises
     ------
     ValueError
-        If a shape does not fit, an entry is nan or infinite, a probability is negative, a row does not sum
-        to one within ``ROW_SUM_TOLERANCE``, gamma lies outside [0, 1), or a dimension is empty. The
+        If a shape does not fit, an entry is nan, infinite or masked, a probability is negative, a row does not
+        sum to one within ``ROW_SUM_TOLERANCE``, gamma lies outside [0, 1), or a dimension is empty. The
         message names the first offending index.
     """
 
@@ -124,6 +125,18 @@ class MDP:
             raise IndexError(f"index {index!r} selects no instance of a batch of shape {self.batch}")
         return view
 
+    def __iter__(self) -> Iterator[MDP]:
+        """Yield the instances along the first batch axis.
+
+        Raises
+        ------
+        TypeError
+            If there is none: the MDP is a single process.
+        """
+        if not self.batch:
+            raise TypeError(f"{self!r} is a single process and has no instances to iterate over; write [mdp] for a list of it")
+        return (self[i] for i in range(self.batch[0]))
+
     def __repr__(self) -> str:
         gamma = f"{float(self.gamma):g}" if not self.batch else f"{self.gamma.min():g}..{self.gamma.max():g}"
         return f"MDP(S={self.S}, A={self.A}, gamma={gamma}, batch={self.batch})"
@@ -155,20 +168,26 @@ def batch_index(index: Any, batch: tuple[int, ...]) -> tuple[Any, ...]:
     return (*parts[:where], *whole, *parts[where + 1 :], Ellipsis)
 
 
-def stack(mdps: list[MDP]) -> MDP:
+def stack(mdps: Iterable[MDP]) -> MDP:
     """Stack MDPs of equal S, A and batch shape along a new first batch axis.
 
     Raises
     ------
+    TypeError
+        If one of them is no MDP.
     ValueError
-        If the list is empty or the shapes differ.
+        If there is none or the shapes differ.
     """
-    if not mdps:
+    given = list(mdps)
+    for place, one in enumerate(given):
+        if not isinstance(one, MDP):
+            raise TypeError(f"stack got {type(one).__name__} at place {place}; expected MDPs")
+    if not given:
         raise ValueError("stack got no MDP; give at least one")
-    shapes = {(m.batch, m.S, m.A) for m in mdps}
+    shapes = {(m.batch, m.S, m.A) for m in given}
     if len(shapes) > 1:
         raise ValueError(f"cannot stack MDPs of different (batch, S, A): {sorted(shapes)}")
-    return MDP(*(np.stack([getattr(m, name) for m in mdps]) for name in ("P", "R", "rho0", "gamma")))
+    return MDP(*(np.stack([getattr(m, name) for m in given]) for name in ("P", "R", "rho0", "gamma")))
 
 
 def as_policy(mdp: MDP, pi: ArrayLike, name: str = "pi") -> Array:
@@ -213,6 +232,7 @@ def _numbers(name: str, value: ArrayLike) -> Array:
 
 def _readable(name: str, value: Any) -> Any:
     """The value, if it is a number or an array or can be made one; a ValueError names it otherwise."""
+    value = unmasked(name, value)
     if value is None or isinstance(value, np.ndarray | Numbers):
         return value
     if hasattr(value, "pi") and hasattr(value, "eta"):
@@ -223,7 +243,24 @@ def _readable(name: str, value: Any) -> Any:
         raise ValueError(f"{name} cannot be read as an array of floats: {error}") from None
 
 
+def unmasked(name: str, value: Any) -> Any:
+    """The value itself; of a numpy masked array what is in it, if it masks nothing: the mask would be lost on the way.
+
+    Raises
+    ------
+    ValueError
+        If an entry is masked; the message names the first.
+    """
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    mask = np.ma.getmaskarray(value)
+    if mask.any():
+        raise ValueError(f"{name}{_where(mask)} is masked; every entry has to be a number: {name}.filled(0.0) if 0 is meant")
+    return np.asarray(value)
+
+
 def _table(name: str, value: ArrayLike) -> Array:
+    value = unmasked(name, value)
     if value is None or np.iscomplexobj(value):
         raise ValueError(f"{name} is {'None' if value is None else 'complex'}; expected an array of real numbers")
     try:

@@ -68,6 +68,7 @@ def rate(runs: pd.Series) -> Effect:
     It has an interval only if :data:`FEWEST` runs differ from the commonest value: a bootstrap knows nothing of what it has not
     seen, and would take zero failures in a few runs for a certainty.
     """
+    runs = runs.dropna()
     found = middle(runs, np.mean)
     seen = len(runs) - int(runs.value_counts().max()) if len(runs) else 0
     return found if seen >= FEWEST else Effect(found.value, np.nan, np.nan)

@@ -16,20 +16,12 @@ RESAMPLES = 2000
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each task and method.
+    """Return one row for each task and method, the natural gradient at the step of the sweep with the largest mean final return.
 
-    ======================= ===============================================================================================
-    column                  meaning
-    ======================= ===============================================================================================
-    task, env, scale        the panel
-    method, step            the natural gradient is at the step size of the sweep with the largest mean final return
-    seeds                   how many
-    final, _low, _high      interquartile mean over seeds of the final return, the mean over the last tenth of the iterations;
-                            and its 95 % interval
-    area, _low, _high       the same of the area under the curve: the mean return over all iterations
-    each                    final return of every seed
-    steps                   of the environment a run, the mean over seeds
-    ======================= ===============================================================================================
+    ``final`` is the interquartile mean over seeds of the final return, the mean over the last tenth of the iterations, ``area``
+    that of the mean return over all iterations; ``_low`` and ``_high`` are the ends of their 95 % intervals. ``each`` is the
+    final return of every seed, ``steps`` those of the environment in a run, the mean over seeds; ``env`` and ``scale`` tell the
+    panel.
     """
     found = []
     for names, panel in table.groupby(PANEL, observed=True, sort=False):

@@ -6,7 +6,7 @@ Two tables, both made of the studies' tables alone. :func:`theorems` has one row
 column       meaning
 ============ ==========================================================================================================
 claim        id; then its ``formula`` (LaTeX), ``source`` and ``status``
-instances    comparisons of ``verify`` that it was held against
+instances    comparisons that it was held against in ``verify``, in the run of the lowest seed that has it
 certified    of these, in which it certainly holds
 usage        largest certified usage, of ``verify`` and ``tightness``; nan for identities and guarantees, which have no scale
 gamma        discount factor of that
@@ -74,7 +74,9 @@ MEASURED = ("bound", "lemma")
 def theorems(tables: Tables) -> pd.DataFrame:
     """Return the table of claims from those of ``verify`` and ``tightness`` among ``tables``, by study."""
     checked = [table for table in sorted(_jobs(tables.get("verify", ())), key=_order) if {"least", "exact"} <= set(table)]
-    held = {row["claim"]: row for row in verify.summary(checked[0]).to_dict("records")} if checked else {}
+    every = [row for table in checked for row in verify.summary(table).to_dict("records")]
+    held = {row["claim"]: row for row in reversed(every)}  # the first of each
+    violated = {row["claim"] for row in every if row["violations"]}
     searched = _jobs(tables.get("tightness", ()))
     usages = [table[["claim", "gamma", "least"]].rename(columns={"least": "usage"}) for table in checked]
     usages += [table[["claim", "gamma", "usage"]] for table in searched]
@@ -100,7 +102,7 @@ def theorems(tables: Tables) -> pd.DataFrame:
                 "gamma": gamma,
                 "ceiling": _ceiling(claim, gamma),
                 "sharper_by": 1 / usage if 0 < usage <= 1 else np.nan,
-                "verdict": _verdict(claim, counts, own),
+                "verdict": _verdict(claim, counts, own, id in violated),
             }
         )
     return pd.DataFrame(rows, columns=list(THEOREMS))
@@ -235,14 +237,14 @@ def _ceiling(claim: Claim, gamma: float) -> float:
     return tightness.ceiling(claim, gamma)
 
 
-def _verdict(claim: Claim, counts: Mapping[Hashable, Any] | None, usages: pd.DataFrame) -> str:
-    """What verify says, with what the adversary has broken; what the adversary alone says; or that nothing is known."""
+def _verdict(claim: Claim, counts: Mapping[Hashable, Any] | None, usages: pd.DataFrame, violated: bool) -> str:
+    """What verify says, with what another run or the adversary has broken; the adversary alone; or that nothing is known."""
     broken = int((usages["usage"] > 1).sum()) if claim.kind in MEASURED else 0
     usage = float(usages["usage"].max()) if len(usages) else np.nan
     if counts is not None and str(counts["verdict"]).startswith("ERROR"):
         return str(counts["verdict"])
     if counts is not None:
-        return verify.verdict(claim.status, int(counts["applies"]), int(counts["violations"]) + broken, usage)
+        return verify.verdict(claim.status, int(counts["applies"]) + violated + broken, int(violated) + broken, usage)
     return verify.verdict(claim.status, len(usages), broken, usage) if len(usages) else "undecided here"
 
 

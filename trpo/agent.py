@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,7 +262,7 @@ class TRPO:
         Raises
         ------
         ValueError
-            If no end is given or one is negative, the sampler takes no steps and ``updates`` is not given, or
+            If no end is given or one is no number or negative, the sampler takes no steps and ``updates`` is not given, or
             ``checkpoint_every`` is below 1.
         TypeError
             If ``callback`` is no function.
@@ -270,7 +271,7 @@ class TRPO:
         """
         ends = {"total_steps": total_steps, "updates": updates, "episodes": episodes}
         given = {name: end for name, end in ends.items() if end is not None}
-        if not given or min(given.values()) < 0:
+        if not given or not all(isinstance(end, Real) and end >= 0 for end in given.values()):
             raise ValueError(f"learn() got {given or 'no end'}; expected total_steps, updates or episodes, none below 0")
         if updates is None and isinstance(self.sampler, Exact):
             raise ValueError("an exact sampler takes no environment steps; give updates, the number of updates")

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mdps.evaluate import Evaluation, weighted
-from mdps.mdp import Array, as_policy
+from mdps.mdp import Array, as_policy, unmasked
 from trpo.groups import Tied, tie
 from trpo.projection import mean_l2_law
 from trpo.region import Reduce, Region
@@ -291,6 +291,7 @@ def _per_instance(
     shape = old.eta.shape
     if value is None:
         raise ValueError(f"{name} is None; expected one number, or one per instance {shape}")
+    value = unmasked(name, value)
     try:
         given = np.asarray(value, dtype=float)
     except (TypeError, ValueError):

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdps.evaluate import Evaluation
 from mdps.kernels import kernel
-from mdps.mdp import Array
+from mdps.mdp import Array, unmasked
 
 SAME_LAW_TOLERANCE = 1e-12
 """Laws of one group further apart than this are taken for a mistake, nearer ones for rounding."""
@@ -68,7 +68,7 @@ def tie(old: Evaluation, groups: ArrayLike | None = None) -> Tied:
     states = old.pi.shape[-2]
     if groups is None:
         return Tied(np.arange(states), old.pi, old.d, _regret(old.A, old.d, old.V, old.mdp.R))
-    given = np.asarray(groups)
+    given = np.asarray(unmasked("groups", groups))
     if given.shape != (states,) or not np.issubdtype(given.dtype, np.integer):
         raise ValueError(
             f"groups has shape {given.shape} and type {given.dtype}; expected {states} integers, one label per state"

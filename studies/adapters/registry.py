@@ -41,7 +41,7 @@ def agent(name: str, **options: Any) -> Agent:
     Raises
     ------
     ValueError
-        If there is no such agent.
+        If there is no such agent, or no module of yours that it names.
     ImportError
         If a package that it needs is not installed; the message says which, and how to install it.
     """
@@ -54,6 +54,11 @@ def agent(name: str, **options: Any) -> Agent:
         found = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
         missing = str(error.name).partition(".")[0]
+        if name not in AGENTS and f"{module}.".startswith(f"{error.name}."):
+            raise ValueError(
+                f"agent {name!r}: there is no module {module!r} in {Path.cwd()} or on PYTHONPATH; expected a file "
+                f"{module.replace('.', '/')}.py there"
+            ) from None
         if missing not in INSTALL:
             raise
         raise ImportError(f"agent {name!r} needs the package {missing}, which is not installed: {INSTALL[missing]}") from error

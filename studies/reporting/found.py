@@ -189,5 +189,5 @@ def _typed(part: str) -> str:
 def _sources(modules: Sequence[str]) -> str:
     try:
         return outputs.sources(outputs.import_bounds(modules))
-    except Exception as error:  # a reader's own module may fail in any way
+    except (Exception, SystemExit) as error:  # a reader's own module may fail in any way
         return f"unknown, since {', '.join(modules)} cannot be imported ({error})"

@@ -98,7 +98,7 @@ def _bias(id: str, words: str, source: str, estimator: str) -> Sentence:
         source,
         "estimators",
         ESTIMATORS,
-        f"size of the bias of gain and gradient by {estimator!r}, largest over processes",
+        f"size of the bias of gain and gradient by {estimator!r}, along the exact value, largest over processes",
         "share of the exact value",
         Range(high=SMALL_BIAS),
         bias(estimator),

@@ -209,3 +209,12 @@ def test_a_claim_names_what_is_no_comparison():
     mdp = garnet(4, 3, 2, gamma=0.9, seed=0)
     with pytest.raises(TypeError, match=r"claim 'kl-trpo' got MDP; expected a comparison: compare\(mdp, old, new\)"):
         CATALOGUE["kl-trpo"].usage(mdp)
+
+
+def test_iterating():
+    mdp = garnet(3, 2, 2, gamma=0.9, seed=0, batch=(2,))
+    old, new = np.full((3, 2), 0.5), np.full((3, 2), [0.4, 0.6])
+    c = compare(mdp, old, new)
+    np.testing.assert_array_equal([one.gap for one in c], c.gap)
+    with pytest.raises(TypeError, match="this Comparison is of a single process"):
+        list(c[0])

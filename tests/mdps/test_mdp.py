@@ -35,6 +35,10 @@ WRONG = {
     "with a gradient": ((torch.tensor(P, requires_grad=True), R, START, 0.9), r"P cannot be read.*detach"),
     "complex": ((P, R + 1j, START, 0.9), r"R is complex"),
     "none": ((P, None, START, 0.9), r"R is None"),
+    "masked P": ((np.ma.masked_array(P, P == 0.75), R, START, 0.9), r"P\[1, 0, 1\] is masked; .*P\.filled"),
+    "masked R": ((P, np.ma.masked_array(R, R == 2), START, 0.9), r"R\[1, 0\] is masked"),
+    "masked rho0": ((P, R, np.ma.masked_array(START, START == 0), 0.9), r"rho0\[1\] is masked"),
+    "masked gamma": ((P, R, START, np.ma.masked), r"gamma is masked"),
     "overflow": ((P, R * 1e300, START, 1 - 1e-10), r"2e\+300 / \(1 - gamma\) overflow; rescale R"),
 }
 
@@ -51,6 +55,7 @@ WRONG_POLICIES = {
     "row": ([[0.5, 0.5], [0.9, 0.2]], r"pi\[1\] sums to 1.1"),
     "negative": ([[1.5, -0.5], [0.5, 0.5]], r"pi\[0, 1\] is"),
     "nan": ([[np.nan, 1.0], [0.5, 0.5]], r"pi\[0, 0\] is nan"),
+    "masked": (np.ma.masked_array(np.full((2, 2), 0.5), [[0, 0], [0, 1]]), r"pi\[1, 1\] is masked; .*pi\.filled"),
     "batch": (np.full((3, 2, 2), 0.5), r"do not broadcast"),
     "empty": (np.empty((0, 2, 2)), r"empty batch"),
 }
@@ -62,6 +67,13 @@ def test_wrong_policies(case):
     mdp = MDP(P, R, START, [0.5, 0.9]) if case == "batch" else MDP(P, R, START, 0.9)
     with pytest.raises(ValueError, match=message):
         evaluate(mdp, pi)
+
+
+def test_a_masked_array_that_masks_nothing_is_its_numbers():
+    mdp = MDP(np.ma.masked_array(P), np.ma.masked_array(R), np.ma.masked_array(START), 0.9)
+    policy = np.ma.masked_array(np.full((2, 2), 0.5))
+    np.testing.assert_array_equal(evaluate(mdp, policy).V, evaluate(MDP(P, R, START, 0.9), np.full((2, 2), 0.5)).V)
+    assert type(mdp.P) is type(evaluate(mdp, policy).pi) is np.ndarray
 
 
 def test_frozen():
@@ -97,9 +109,24 @@ def test_indexing_and_broadcasting():
     np.testing.assert_array_equal(evaluate(mdp, uniform_policy(mdp))[2].V, evaluate(mdp[2], uniform_policy(mdp[2])).V)
 
 
+def test_iterating():
+    mdp = MDP(P, R, START, [[0.0, 0.5], [0.9, 0.8], [0.1, 0.2]])
+    assert [one.gamma.tolist() for one in mdp] == mdp.gamma.tolist()
+    assert [float(one.gamma) for one in mdp[0]] == [0.0, 0.5]
+    with pytest.raises(TypeError, match=r"MDP\(S=2, A=2, gamma=0.9, batch=\(\)\) is a single process.*\[mdp\]"):
+        list(MDP(P, R, START, 0.9))
+    e = evaluate(mdp, uniform_policy(mdp))
+    np.testing.assert_array_equal([one.eta for one in e], e.eta)
+    with pytest.raises(TypeError, match="this Evaluation is of a single process"):
+        list(e[0, 0])
+
+
 def test_stack():
     one = MDP(P, R, START, 0.9)
     assert stack([one, one]).batch == (2,)
+    assert stack(one for _ in range(3)).batch == (3,)
+    with pytest.raises(TypeError, match="stack got list at place 1; expected MDPs"):
+        stack([one, P.tolist()])
     with pytest.raises(ValueError, match="no MDP"):
         stack([])
     with pytest.raises(ValueError, match="different"):

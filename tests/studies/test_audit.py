@@ -261,6 +261,8 @@ def test_an_error_ends_a_run_and_is_told_and_one_at_the_start_is_raised():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="unknown agent 'sb4'; expected one of ours, sb3"):
         agent("sb4")
+    with pytest.raises(ValueError, match=r"agent 'no_such:train': there is no module 'no_such' in .*no_such\.py"):
+        agent("no_such:train")
     with pytest.raises(ValueError, match="has no 'nothing'"):
         agent("audited:nothing")
     with pytest.raises(ValueError, match="updates is 0"):

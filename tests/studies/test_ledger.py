@@ -13,6 +13,7 @@ from scipy.stats import norm
 from bounds import CATALOGUE
 from studies import ledger, outputs, tightness, verify
 from studies.effects import UNKNOWN, Effect, difference, iqm, largest, least, middle, rate, share
+from studies.figure4_summary import chosen
 from studies.figures import wilson
 from studies.sentences import Range
 from studies.sentences.learning import TASKS, Curves
@@ -206,6 +207,19 @@ def test_the_natural_gradient_stands_with_its_best_step():
     assert SENTENCES["natural gradient does well: cart-pole"].measure(table).value == pytest.approx(0.1)
 
 
+def test_the_natural_gradient_is_judged_at_the_step_that_the_figure_shows():
+    """The mean of final returns says 1, their interquartile mean 10."""
+    steps = []
+    for step, ends in ((1.0, [0, 4, 4, 4, 20]), (10.0, [5, 5, 5, 5, 5])):
+        one = made.curves({"natural gradient": 0.0}, seeds=5, step=step)
+        steps.append(one.assign(return_mean=one["return_mean"] + one["seed"].map(dict(enumerate(ends)))))
+    table = pd.concat([made.curves({"single path": 100.0}), *steps], ignore_index=True)
+    shown = chosen(table)
+    judged = Curves.of(table, "cartpole").final["natural gradient"]
+    assert judged.tolist() == [0, 4, 4, 4, 20]
+    assert judged.mean() == shown.loc[(shown["step"] == 1.0) & (shown["iteration"] > 45), "return_mean"].mean()
+
+
 def test_slower_is_decided_by_the_area_and_similar_by_the_end():
     table = made.curves({"single path": 100.0, "max KL": 100.0})
     late = (table["method"] == "max KL") & (table["iteration"] <= 25)
@@ -266,6 +280,7 @@ def test_shares_are_wilson_and_rare_things_need_to_be_seen():
     assert np.isnan(share(pd.Series([True] * 3)).low)
     assert np.isnan(rate(pd.Series(np.zeros(100))).high)
     assert rate(pd.Series([0.1] * 5 + [0.0] * 15)).high > 0.025
+    assert np.isnan(rate(pd.Series([0.0] * 20 + [np.nan] * 5)).high)  # of what is not there nothing was seen
 
 
 def test_combinations_decide_as_all_and_any():
@@ -323,6 +338,19 @@ def test_theorems_take_counts_from_verify_and_the_largest_usage_of_both(checked,
         "meankl-trpoC": "open: broken",
     }
     assert table.loc["meankl-trpoC", "usage"] == searched.loc[searched["claim"] == "meankl-trpoC", "usage"].max()
+
+
+def test_a_violation_in_any_run_of_verify_counts(checked):
+    """Also of claims whose usage has no scale, and of those that the run of the lowest seed leaves out."""
+    other = checked.copy()
+    other.attrs = {"config": {"seed": 1}}
+    other.loc[(other["claim"] == "pdl").idxmax(), "violations"] = 1
+    table = ledger.theorems({"verify": [checked, other]}).set_index("claim")
+    assert table["verdict"].eq("VIOLATED").to_dict() == {id: id == "pdl" for id in table.index}
+    without = checked[checked["claim"] != "pdl"]
+    alone = ledger.theorems({"verify": [without, other]}).set_index("claim")
+    assert alone.loc["pdl", "verdict"] == "VIOLATED"
+    assert alone.loc["pdl", "instances"] == table.loc["pdl", "instances"] > 0
 
 
 def test_a_theorem_that_the_adversary_breaks_is_violated(checked, searched):

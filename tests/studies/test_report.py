@@ -328,6 +328,14 @@ def test_every_figure_of_every_study_has_a_caption(study):
         assert len(caption(module, stem, alone=len(stems) == 1).split()) > 4, stem
 
 
+@pytest.mark.parametrize("study", CONFIGURED)
+def test_what_a_summary_shows_is_said_in_sentences(study):
+    """The page sets the docstring as a paragraph, in which a table would be a line of signs."""
+    said = outputs.study_module(study).summary.__doc__
+    assert "===" not in said
+    assert len(said.split()) > 8
+
+
 # Formulas -------------------------------------------------------------------------------------------------------------
 
 

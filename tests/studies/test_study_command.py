@@ -178,6 +178,10 @@ def test_a_job_that_fails_is_named_and_the_others_are_kept(tmp_path):
     assert "Traceback" in error.read_text()
 
 
+UNREADABLE = {"unread": "one = 1\ndef two(:\n", "unnamed": "one = 1\n\nthree = two\n", "lacking": "import no_such_thing\n"}
+"""Modules of claims that cannot be imported, by name."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -187,6 +191,10 @@ def test_a_job_that_fails_is_named_and_the_others_are_kept(tmp_path):
         (["study.claims=[kl-trop]", *TINY[:1]], "unknown claim 'kl-trop'"),
         (["bounds=[no_such_bounds]", *TINY[:1]], "no_such_bounds.py"),
         (["bounds=no_such_bounds.py"], "Expected a file no_such_bounds.py in"),
+        (["bounds=[unread]"], "module 'unread', which cannot be imported: unread.py, line 2: SyntaxError: invalid syntax"),
+        (["bounds=[unnamed]"], "module 'unnamed', which cannot be imported: unnamed.py, line 3: NameError: name 'two' is not"),
+        (["bounds=[lacking]"], "cannot be imported: lacking.py, line 1: ModuleNotFoundError: No module named 'no_such_thing'"),
+        (["-m", "delta=0.1,0.01", "bounds=[unread]"], "which cannot be imported: unread.py, line 2: SyntaxError"),
         (["mdp=[]"], "mdp is empty; choose at least one"),
         (["region=[]"], "region is empty; choose at least one"),
         (["seed=-1"], "seed is -1; expected an integer"),
@@ -197,9 +205,12 @@ def test_a_job_that_fails_is_named_and_the_others_are_kept(tmp_path):
 )
 def test_a_mistake_is_named_before_anything_is_computed(arguments, message, tmp_path):
     (tmp_path / "taken").write_text("a file where a folder should be")
+    for name, text in UNREADABLE.items():
+        (tmp_path / f"{name}.py").write_text(text)
     done = command("run.py", *arguments, cwd=tmp_path)
     assert done.returncode != 0
     assert message in done.stderr
+    assert "bounds=" not in "".join(arguments) or "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("table.parquet"))
 
 

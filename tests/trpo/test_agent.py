@@ -482,6 +482,7 @@ def test_a_gpu_that_is_not_there_is_refused():
         (lambda: TRPO("CartPole-v1", device="toaster"), "device 'toaster' is not available"),
         (lambda: TRPO(RIVER, normalise_observations=True), "only vectors of reals can be normalised"),
         (lambda: TRPO("CartPole-v1").learn(), "learn\\(\\) got no end"),
+        (lambda: TRPO("CartPole-v1").learn("100"), "learn\\(\\) got {'total_steps': '100'}; .*none below 0"),
         (lambda: TRPO("CartPole-v1").learn(-1), "none below 0"),
         (lambda: TRPO("CartPole-v1", value_iterations=0).learn(updates=1), "needs a value function"),
         (lambda: TRPO(RIVER, policy="tabular", sampler="exact").learn(100), "takes no environment steps"),
