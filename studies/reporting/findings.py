@@ -16,6 +16,7 @@ from studies.figures import wilson
 from studies.guaranteed_step_figures import TRUTH
 from studies.ledger import seed_of
 from studies.reporting.content import number, plain
+from studies.reporting.ledgers import VERDICTS
 
 Tables = Mapping[str, Sequence[pd.DataFrame]]
 
@@ -187,17 +188,11 @@ def _regions(tables: Tables) -> list[Finding]:
 
 
 def _verdicts(empirical: pd.DataFrame) -> Finding:
-    """Count the verdicts, and name the sentences that got one: ids before their colon, settings behind it."""
-    said = []
-    for verdict in ("supported", "not supported", "undecided here"):
-        ids = [plain(str(id)) for id in empirical.loc[empirical["verdict"].astype(str) == verdict, "id"]]
-        settings: dict[str, list[str]] = {}
-        for name, _, setting in (id.partition(": ") for id in ids):
-            settings.setdefault(name, []).append(setting)
-        each = "; ".join(f"{name} ({' / '.join(own)})" if any(own) else name for name, own in settings.items())
-        said.append(f"**{len(ids)} {verdict}**{'' if verdict == 'undecided here' or not ids else f': {each}'}")
-    text = f"Of {len(empirical)} sentences on experiments, decided by rules that stand beside them: {'. '.join(said)}"
-    return Finding(KINDS, f"{text} ([ledger](#empirical)).")
+    """Count the verdicts."""
+    counts = empirical["verdict"].astype(str).value_counts()
+    said = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    text = f"Of {len(empirical)} sentences on experiments, decided by rules that stand beside them, **{said}**"
+    return Finding(KINDS, f"{text}; the table says where ([ledger](#empirical)).")
 
 
 def _verified(tables: Tables, status: str) -> pd.DataFrame | None:

@@ -20,6 +20,11 @@ EMPIRICAL = (
     "What the paper and the note say of experiments, and the verdict of a rule on what was measured here. The second run has "
     "other seeds."
 )
+WHERE = (
+    "The sentences of the paper and the note on experiments in a word or two each, and the settings in which a rule came to each "
+    "verdict; whole sentences, effects and rules stand in the [ledger](#empirical)."
+)
+VERDICTS = ("supported", "not supported", "undecided here")
 RULES = "What was measured for each of these sentences, the rule that gives the verdict, and the table that it reads."
 
 
@@ -73,6 +78,19 @@ def empirical_blocks(table: pd.DataFrame) -> tuple[Block, ...]:
         grid("empirical.table", shown, EMPIRICAL, data=data),
         grid("empirical.rules", rules, RULES),
     )
+
+
+def verdict_grid(table: pd.DataFrame) -> Grid:
+    """Return where each sentence got which verdict: a row a sentence, its settings being what its ids say behind a colon."""
+    places: dict[str, dict[str, list[str]]] = {}
+    for id, verdict in zip(table["id"].astype(str), table["verdict"].astype(str), strict=True):
+        name, _, setting = id.partition(": ")
+        places.setdefault(name, {}).setdefault(verdict, []).append(setting or "yes")
+    rows = [
+        {"sentence": plain(name), **{verdict: plain("; ".join(where.get(verdict, []))) for verdict in VERDICTS}}
+        for name, where in places.items()
+    ]
+    return grid("empirical.places", pd.DataFrame(rows), WHERE)
 
 
 def statement(claim: str, formula: str) -> str:

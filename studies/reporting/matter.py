@@ -12,7 +12,7 @@ from studies.outputs import shown
 from studies.reporting.content import Block, Download, Notice, Paragraph, Points, Section, grid, plain, slug
 from studies.reporting.findings import QUESTIONS, findings
 from studies.reporting.found import Found, age, tables
-from studies.reporting.ledgers import claim_id
+from studies.reporting.ledgers import claim_id, verdict_grid
 
 ERRORS = (
     "Every known error of the paper (P) and of the note on it (F): what is printed, what is right, the claims of the catalogue "
@@ -57,6 +57,8 @@ def opening(found: Sequence[Found], empirical: pd.DataFrame | None) -> Section:
     for question in QUESTIONS:
         if texts := tuple(finding.text for finding in said if finding.question == question):
             blocks += [Paragraph(f"**{question}**"), Points(texts)]
+    if empirical is not None and len(empirical):
+        blocks.append(verdict_grid(empirical))
     return Section("summary", "In one page", tuple(blocks))
 
 

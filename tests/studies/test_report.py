@@ -27,6 +27,7 @@ from studies.reporting.document import report as document
 from studies.reporting.drawn import caption, thin
 from studies.reporting.findings import KINDS, TRUE, findings
 from studies.reporting.found import CONFIGURED, find
+from studies.reporting.ledgers import verdict_grid
 from studies.reporting.page import formula, page
 from studies.reporting.printed import layout, pdf
 
@@ -298,6 +299,25 @@ def test_the_ledger_stands_in_the_report(whole, results):
     claims = [str(claim) for claim in ledger.theorems(tables)["claim"]]
     assert list(grids["theorems.table"].columns[0].cells) == claims
     assert len(grids["empirical.table"].columns[0].cells) == len(ledger.empirical(tables))
+
+
+def test_places_of_verdicts_stand_by_sentence():
+    table = pd.DataFrame(
+        {
+            "id": ["slow: cart-pole", "slow: tables, tied", "slow: hopper", "as printed"],
+            "verdict": ["supported", "not supported", "supported", "undecided here"],
+        }
+    )
+    columns = {column.name: column.cells for column in verdict_grid(table).columns}
+    assert columns == {
+        "sentence": ("slow", "as printed"),
+        "supported": ("cart-pole; hopper", ""),
+        "not supported": ("tables, tied", ""),
+        "undecided here": ("", "yes"),
+    }
+    text = next(finding.text for finding in findings({}, table) if "sentences" in finding.text)
+    assert "Of 4 sentences" in text
+    assert "**2 supported, 1 not supported, 1 undecided here**" in text
 
 
 def test_a_ledger_that_cannot_be_made_leaves_the_rest(results, monkeypatch):
