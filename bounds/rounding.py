@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 
 from mdps.kernels import inner
-from mdps.lane_masks import choose, largest
+from mdps.lane_masks import choose, largest, some
 from mdps.lanes import LANES
 
 U = 2.0**-53
@@ -82,8 +82,10 @@ def between(low, high):
 def nonnegative(m, r):
     """The pair of a number that cannot be negative: what lies below zero is cut off, so that its root can be taken."""
     cut = (r > m) & (r < np.inf)
-    middle, half = between(choose(cut, 0.0, 0.0), above(m, r))
-    return choose(cut, middle, m), choose(cut, half, r)
+    if some(cut):
+        middle, half = between(choose(cut, 0.0, 0.0), above(m, r))
+        m, r = choose(cut, middle, m), choose(cut, half, r)
+    return m, r
 
 
 @inner("UniTuple(f8,2)(f8,f8,f8,f8)")
