@@ -15,7 +15,22 @@ import numpy as np
 from numba import types
 
 from bounds import rounded_functions as functions
-from bounds.rounding import GROW, LIBRARY, STEP, TINY, U, above, below, between, nonnegative, plus, product, quotient, two_sum
+from bounds.rounding import (
+    GROW,
+    LIBRARY,
+    LITTLE,
+    STEP,
+    TINY,
+    U,
+    above,
+    below,
+    between,
+    nonnegative,
+    plus,
+    product,
+    quotient,
+    two_sum,
+)
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, fused, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
@@ -34,9 +49,6 @@ TOTAL, MOST, SPAN = range(3)
 
 SMALL_RADIUS = 0.01
 """Up to here ``e^r - 1 <= r (1 + r)``, with room for the roundings."""
-
-LITTLE = TINY * 2.0**60
-"""A radius above is hardly larger by :data:`bounds.rounding.TINY`."""
 
 _PAIR = types.Tuple((LANES, LANES, MASK))
 _FOUR = _PAIR(LANES, LANES, LANES, LANES)
