@@ -22,10 +22,13 @@ from mdps.evaluate import evaluate_trusted
 from mdps.mdp import Array, trusted
 from mdps.planes import cut
 
-CHUNK = 8000
-"""Instances that floats decide at a time, at most: fewer, and Python's calls cost more than the work."""
+CHUNK = 16000
+"""Instances that floats decide at a time, at most: with few of them Python's calls cost more than the work."""
 
-NUMBERS, FEWEST = 1_000_000, 64
+SHARE = 4000
+"""Chunks are made smaller, so that each thread has as many, unless they then hold fewer instances than these."""
+
+NUMBERS, FEWEST = 1_200_000, 64
 """Transition probabilities of a chunk, at most, unless that is fewer than so many instances."""
 
 
@@ -55,6 +58,9 @@ def by_chunks(claims: list[Claim], c: Comparison, threads: int | None) -> list[K
     ]
 
     size = min(CHUNK, max(FEWEST, NUMBERS // (states * actions * states)))
+    parts = max(-(-pairs // size), 1)
+    parts = max(parts, min(-(-parts // workers) * workers, pairs // SHARE))
+    size = max(-(-pairs // parts), 1)
 
     def part(start: int) -> list[Known]:
         stop = min(start + size, pairs)
@@ -66,9 +72,9 @@ def by_chunks(claims: list[Claim], c: Comparison, threads: int | None) -> list[K
         return [Known(k.holds[here], k.violated[here], k.least[here], k.most[here], k.error) for k in found]
 
     with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(part, range(0, pairs, size)))
+        found = list(pool.map(part, range(0, pairs, size)))
     joined = []
-    for each in zip(*parts, strict=True):
+    for each in zip(*found, strict=True):
         holds, violated, least, most = (np.concatenate([known[k] for known in each]).reshape(c.batch) for k in range(4))
         joined.append(Known(holds, violated, least, most, next((known.error for known in each if known.error), "")))
     return joined

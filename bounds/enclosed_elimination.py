@@ -57,7 +57,7 @@ from numba import types
 
 from bounds import doubled
 from bounds.enclosed_accuracy import PLACES, accuracy, deviation
-from bounds.enclosed_planes import MATRIX, OUT, SIZE, VECTOR, Shape, empty, expanded, load, matrix, table
+from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, Shape, empty, expanded, load, matrix, table
 from bounds.rounding import two_sum
 from mdps import tiles
 from mdps.kernels import chunked, inner
@@ -280,6 +280,33 @@ def factor_plain(gamma: Any, m: Any, time: Any) -> Any:
     return least
 
 
+@inner(LANES(VECTOR, VECTOR, LANES, types.boolean, MATRIX, MATRIX, *[VECTOR] * 4, INDEX))
+def _factored(
+    P: Any,
+    pi: Any,
+    gamma: Any,
+    twice: Any,
+    m: Any,
+    ml: Any,
+    time: Any,
+    tl: Any,
+    weight: Any,
+    weight_low: Any,
+    reference: Any,
+) -> Any:
+    """Factor ``I - gamma P_pi`` with the references in the last place; the least product."""
+    if twice:
+        least = _chain_doubled(P, pi, gamma, m, ml, weight, weight_low)
+        tiles.exchange_states(m, reference)
+        tiles.exchange_states(ml, reference)
+        return smallest(least, _factor_doubled(gamma, m, ml, time, tl))
+    least = chain_plain(P, pi, gamma, m, weight)
+    tiles.exchange_states(m, reference)
+    for i in range(time.shape[0]):
+        put(tl, (i,), lanes(0.0))
+    return smallest(least, factor_plain(gamma, m, time))
+
+
 @chunked(types.void(*[TABLE] * 5, types.boolean, OUT, OUT, OUT, OUT, types.int64[::1], OUT))
 def _eliminate(
     P: Any,
@@ -314,24 +341,11 @@ def _eliminate(
         load(pi, at, law)
         discount = fetch(gamma, 0, at)
         chosen[:] = n - 1
-        smallest_one = chain_plain(p, law, discount, m, weight)
-        smallest_one = smallest(smallest_one, factor_plain(discount, m, elapsed))
-        again = tiles.rare(elapsed)
-        if again:  # the reference is chosen as for floats, by floats: any will do
+        least = _factored(p, law, discount, twice, m, ml, elapsed, elapsed_low, weight, weight_low, chosen)
+        if tiles.rare(elapsed):  # the reference is chosen as for floats, by floats: any will do
             tiles.choose(m, elapsed, visits, chosen)
-        if twice:
-            smallest_one = _chain_doubled(p, law, discount, m, ml, weight, weight_low)
-            tiles.exchange_states(m, chosen)
-            tiles.exchange_states(ml, chosen)
-            smallest_one = smallest(smallest_one, _factor_doubled(discount, m, ml, elapsed, elapsed_low))
-        else:
-            if again:
-                smallest_one = chain_plain(p, law, discount, m, weight)
-                tiles.exchange_states(m, chosen)
-                smallest_one = smallest(smallest_one, factor_plain(discount, m, elapsed))
-            for i in range(n):
-                put(elapsed_low, (i,), lanes(0.0))
-        accuracy(fetch(off, 0, at), fetch(drift, 0, at), discount, smallest_one, n, actions, twice, known_to)
+            least = _factored(p, law, discount, twice, m, ml, elapsed, elapsed_low, weight, weight_low, chosen)
+        accuracy(fetch(off, 0, at), fetch(drift, 0, at), discount, least, n, actions, twice, known_to)
         for place in range(PLACES):
             keep(get(known_to, (place,)), error, place, at)
         for i in range(n):

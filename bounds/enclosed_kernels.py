@@ -13,7 +13,7 @@ from numba import types
 from bounds.enclosed_planes import OUT
 from bounds.rounding import GROW, TINY, U, two_sum
 from mdps.kernels import chunked
-from mdps.lane_masks import choose, fetch, keep, start
+from mdps.lane_masks import choose, fetch, keep, largest, start
 from mdps.lanes import TABLE, WIDTH, get, lanes, put, room
 
 
@@ -25,33 +25,34 @@ def backup(P, rP, R, rR, gamma, v, rv, m, r):
     """
     n = P.shape[0] // m.shape[0]
     certain = rP.shape[0] == 1
-    tile = room(WIDTH * 2 * n).reshape(-1, WIDTH)
+    tile = room(WIDTH * 3 * n).reshape(-1, WIDTH)
     for block in range((m.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, m.shape[1])
         discount = fetch(gamma, 0, at)
         for j in range(n):
-            put(tile, (j,), fetch(v, min(j, v.shape[0] - 1), at))
-            put(tile, (n + j,), fetch(rv, min(j, rv.shape[0] - 1), at))
+            x, off = fetch(v, min(j, v.shape[0] - 1), at), fetch(rv, min(j, rv.shape[0] - 1), at)
+            put(tile, (j,), x)
+            put(tile, (n + j,), off)
+            put(tile, (2 * n + j,), abs(x) + off)
         for i in range(m.shape[0]):
             expected, mass, size, carried = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
-            spread, shifted = lanes(0.0), lanes(0.0)
-            moved = lanes(0.0) != 0.0
+            spread, shifted, most = lanes(0.0), lanes(0.0), lanes(0.0)
             for j in range(n):
-                p, x, off = fetch(P, i * n + j, at), get(tile, (j,)), get(tile, (n + j,))
-                expected += p * x
+                p, reach = fetch(P, i * n + j, at), get(tile, (2 * n + j,))
+                expected += p * get(tile, (j,))
                 mass += p
-                size += p * abs(x)
-                carried += p * off
-                moved |= (p != 0.0) & ((x != 0.0) | (off != 0.0))
+                size += p * reach
+                carried += p * get(tile, (n + j,))
                 if not certain:
                     rp = fetch(rP, i * n + j, at)
-                    moved |= (rp != 0.0) & ((x != 0.0) | (off != 0.0))
                     spread += rp
-                    shifted += choose(rp != 0.0, rp * (abs(x) + off), 0.0)
+                    shifted += choose(rp != 0.0, rp * reach, 0.0)
+                    p += rp
+                most = largest(most, choose(p != 0.0, reach, 0.0))
             y, error = two_sum(fetch(R, min(i, R.shape[0] - 1), at), discount * (expected / mass))
             off = fetch(rR, min(i, rR.shape[0] - 1), at) + abs(error)
-            slack = ((2 * n + 4) * U + 1.01 * spread) * (size + carried) + carried + shifted * mass
-            off = choose(moved & (discount != 0.0), off + (discount * slack / mass * (1 + 8 * n * U) + TINY), off) * GROW
+            slack = ((2 * n + 4) * U + 1.01 * spread) * size + carried + shifted * mass
+            off = choose((most > 0.0) & (discount != 0.0), off + (discount * slack / mass * (1 + 8 * n * U) + TINY), off) * GROW
             right = (off < np.inf) & (abs(y) < np.inf)
             keep(choose(right, y, 0.0), m, i, at)
             keep(choose(right, off, np.inf), r, i, at)
@@ -71,22 +72,23 @@ def forward(P, rP, w, rw, m, r):
             put(tile, (k,), lanes(0.0))
         for i in range(pairs):
             x, off = fetch(w, min(i, w.shape[0] - 1), at), fetch(rw, min(i, rw.shape[0] - 1), at)
-            used = (x != 0.0) | (off != 0.0)
+            reach = abs(x) + off
             mass, spread = lanes(0.0), lanes(0.0)
             for j in range(n):
                 mass += fetch(P, i * n + j, at)
                 if not certain:
                     spread += fetch(rP, i * n + j, at)
-            weight, radius = x / mass, (off + (abs(x) + off) * (cost + 1.01 * spread)) / mass
+            weight, radius = x / mass, choose(reach != 0.0, (off + reach * (cost + 1.01 * spread)) / mass, 0.0)
+            loss = choose(reach != 0.0, lanes(TINY), 0.0)
             for j in range(n):
                 p = fetch(P, i * n + j, at)
                 put(tile, (j,), get(tile, (j,)) + weight * p)
                 if certain:
-                    put(tile, (n + j,), get(tile, (n + j,)) + choose(used & (p != 0.0), radius * p + TINY, 0.0))
+                    put(tile, (n + j,), get(tile, (n + j,)) + choose(p != 0.0, radius * p + loss, 0.0))
                 else:
                     rp = fetch(rP, i * n + j, at)
-                    part = radius * p + rp * (abs(x) + off) + TINY
-                    put(tile, (n + j,), get(tile, (n + j,)) + choose(used & ((p != 0.0) | (rp != 0.0)), part, 0.0))
+                    part = choose((p + rp != 0.0) & (reach != 0.0), radius * p + rp * reach + loss, 0.0)
+                    put(tile, (n + j,), get(tile, (n + j,)) + part)
         for j in range(n):
             y, off = get(tile, (j,)), get(tile, (n + j,)) * (GROW + 4 * pairs * U)
             right = (off < np.inf) & (abs(y) < np.inf)

@@ -17,7 +17,7 @@ from bounds.enclosed_elimination import lesser
 from bounds.enclosed_planes import VECTOR
 from bounds.rounding import GROW, TINY, above, below, between
 from mdps.kernels import inner
-from mdps.lane_masks import choose, largest, smallest
+from mdps.lane_masks import choose, largest, smallest, some
 from mdps.lanes import LANES, get, lanes, put
 
 SLACK = 2.0**-45
@@ -82,9 +82,10 @@ def _confine(m: Any, r: Any, low: Any, high: Any) -> None:
     for i in range(m.shape[0]):
         x, off = get(m, (i,)), get(r, (i,))
         wide = finite & (off > 0.5 * (high - low))
-        middle, half = between(largest(low, below(x, off)), smallest(high, above(x, off)))
-        put(m, (i,), choose(wide, middle, x))
-        put(r, (i,), choose(wide, half, off))
+        if some(wide):
+            middle, half = between(largest(low, below(x, off)), smallest(high, above(x, off)))
+            put(m, (i,), choose(wide, middle, x))
+            put(r, (i,), choose(wide, half, off))
 
 
 @inner(LANES(LANES, LANES))

@@ -19,12 +19,12 @@ from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, empty, expa
 from bounds.enclosed_radii import checked, confine_relative_values, confine_values, lost, settle, source
 from bounds.enclosed_substitution import solve_occupancy, solve_relative_values, solve_values
 from bounds.enclosure import Enclosure
-from bounds.rounded import add, multiply
-from bounds.rounded_products import extent, within
+from bounds.rounded import add, times
+from bounds.rounded_products import WIDE, extent, within
 from bounds.rounding import GROW, TINY, U, known, nonnegative, two_sum
 from mdps import tiles
 from mdps.kernels import chunked, inner
-from mdps.lane_masks import choose, fetch, keep, smallest, start
+from mdps.lane_masks import choose, fetch, keep, largest, smallest, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
 from mdps.mdp import MDP, Array
 
@@ -74,39 +74,41 @@ def _tables(mdp: MDP, pi: Array) -> tuple[Any, ...] | None:
     return batch, expanded(matrix(P.table, batch, 3), pairs * mdp.S), law, off, discount
 
 
-@inner(types.void(VECTOR, TABLE, TABLE, LANES, SIZE, VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, INDEX, VECTOR))
-def _factor(
-    P: Any, pi: Any, off: Any, gamma: Any, at: Any, law: Any, m: Any, weight: Any, time: Any, room_for: Any, chosen: Any, out: Any
-) -> None:
+@inner(types.void(VECTOR, VECTOR, VECTOR, LANES, VECTOR, MATRIX, VECTOR, VECTOR, INDEX, VECTOR))
+def factored(P: Any, law: Any, off: Any, gamma: Any, weight: Any, m: Any, time: Any, x: Any, chosen: Any, out: Any) -> None:
     """Eliminate ``I - gamma P_pi`` in the place of m, with times and references, and write what its solves are known to."""
     n = time.shape[0]
     actions = law.shape[0] // n
-    load(pi, at, law)
     chosen[:] = n - 1
     least = chain_plain(P, law, gamma, m, weight)
     least = smallest(least, factor_plain(gamma, m, time))
     if tiles.rare(time):
-        tiles.choose(m, time, room_for, chosen)
+        tiles.choose(m, time, x, chosen)
         least = smallest(least, chain_plain(P, law, gamma, m, weight))
         tiles.exchange_states(m, chosen)
         least = smallest(least, factor_plain(gamma, m, time))
-    part, drift = deviation(pi, off, actions, at)
+    part, drift = deviation(law, off, actions, 0)
     accuracy(part, drift, gamma, least, n, actions, False, out)
 
 
-@inner(_PAIR(TABLE, TABLE, VECTOR, VECTOR, SIZE, SIZE, SIZE))
-def _mean(law: Any, off: Any, x: Any, r: Any, first: Any, n: Any, at: Any) -> Any:
+@inner(_PAIR(*[VECTOR] * 4, SIZE, SIZE))
+def _mean(law: Any, off: Any, x: Any, r: Any, first: Any, n: Any) -> Any:
     """``sum_a pi(a) x(a)`` of a state whose actions are those from ``first`` on."""
-    s, radius, _ = multiply(fetch(law, first, at), fetch(off, first, at), get(x, (first,)), get(r, (first,)))
-    low, high = extent(get(x, (first,)), get(r, (first,)), lanes(np.inf), lanes(-np.inf))
-    for k in range(first + 1, first + n):
-        y, ry = get(x, (k,)), get(r, (k,))
-        p, rp, _ = multiply(fetch(law, k, at), fetch(off, k, at), y, ry)
+    s, radius = lanes(0.0), lanes(0.0)
+    bottom, top = lanes(np.inf), lanes(-np.inf)
+    for k in range(first, first + n):
+        y = get(x, (k,))
+        p, rp = times(get(law, (k,)), get(off, (k,)), y, get(r, (k,)))
         s, error = two_sum(s, p)
         radius += rp + abs(error)
-        low, high = extent(y, ry, low, high)
-    m, r = known(s, radius * (GROW + 4 * U * n))
-    return within(m, r, low, high)
+        bottom, top = smallest(bottom, y), largest(top, y)
+    m, r_mean = known(s, radius * (GROW + 4 * U * n))
+    if some((r_mean > WIDE * abs(m)) & (r_mean > 0.5 * (top - bottom))):
+        low, high = lanes(np.inf), lanes(-np.inf)
+        for k in range(first, first + n):
+            low, high = extent(get(x, (k,)), get(r, (k,)), low, high)
+        m, r_mean = within(m, r_mean, low, high)
+    return m, r_mean
 
 
 @inner(_PAIR(LANES, LANES, LANES, LANES))
@@ -116,115 +118,163 @@ def _less(a: Any, ra: Any, b: Any, rb: Any) -> Any:
     return known(m, r)
 
 
-@inner(_PAIR(VECTOR, VECTOR, VECTOR, LANES, LANES, SIZE))
-def _ahead(P: Any, h: Any, rh: Any, reward: Any, gamma: Any, i: Any) -> Any:
+@inner(_PAIR(VECTOR, VECTOR, VECTOR, VECTOR, LANES, LANES, SIZE))
+def _ahead(P: Any, h: Any, rh: Any, reach: Any, reward: Any, gamma: Any, i: Any) -> Any:
     """``R + gamma P h`` of a state and an action: :func:`bounds.enclosed_kernels.backup` for rows that are certain."""
     n = h.shape[0]
     expected, mass, size, carried = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
-    moved = lanes(0.0) != 0.0
+    most = lanes(0.0)
     for j in range(n):
-        p, x, off = get(P, (i * n + j,)), get(h, (j,)), get(rh, (j,))
-        expected += p * x
+        p, whole = get(P, (i * n + j,)), get(reach, (j,))
+        expected += p * get(h, (j,))
         mass += p
-        size += p * abs(x)
-        carried += p * off
-        moved |= (p != 0.0) & ((x != 0.0) | (off != 0.0))
+        size += p * whole
+        carried += p * get(rh, (j,))
+        most = largest(most, choose(p != 0.0, whole, 0.0))
     y, error = two_sum(reward, gamma * (expected / mass))
-    slack = (2 * n + 4) * U * (size + carried) + carried
-    off = choose(moved & (gamma != 0.0), abs(error) + (gamma * slack / mass * (1 + 8 * n * U) + TINY), abs(error)) * GROW
+    slack = (2 * n + 4) * U * size + carried
+    moved = (most > 0.0) & (gamma != 0.0)
+    off = choose(moved, abs(error) + (gamma * slack / mass * (1 + 8 * n * U) + TINY), abs(error)) * GROW
     return checked(y, off)
+
+
+@inner(types.void(*[VECTOR] * 3, MATRIX, VECTOR, INDEX, *[VECTOR] * 6))
+def valued(
+    law: Any,
+    off: Any,
+    reward: Any,
+    m: Any,
+    known_to: Any,
+    chosen: Any,
+    none: Any,
+    given: Any,
+    around: Any,
+    size: Any,
+    x: Any,
+    radius: Any,
+) -> None:
+    """V of the policy of which m are the factors, into x and radius; its mean rewards, into given and around."""
+    n = x.shape[0]
+    actions = law.shape[0] // n
+    for s in range(n):
+        y, r = _mean(law, off, reward, none, s * actions, actions)
+        put(given, (s,), y)
+        put(around, (s,), r)
+        put(x, (s,), y)
+    bottom, total = source(given, around, get(known_to, (SOLVE,)), known_to, size)
+    tiles.exchange(x, chosen)
+    tiles.exchange(size, chosen)
+    product, narrow = solve_values(False, m, m, x, none, size)
+    settle(x, none, size, lost(smallest(bottom, product), narrow, total, known_to), radius)
+    confine_values(x, radius, given, around, get(known_to, (HORIZON,)))
+    tiles.exchange(x, chosen)
+    tiles.exchange(radius, chosen)
+
+
+@inner(types.void(*[VECTOR] * 4, LANES, MATRIX, VECTOR, VECTOR, INDEX, *[VECTOR] * 8))
+def gained(
+    P: Any,
+    law: Any,
+    off: Any,
+    reward: Any,
+    gamma: Any,
+    m: Any,
+    time: Any,
+    known_to: Any,
+    chosen: Any,
+    none: Any,
+    given: Any,
+    around: Any,
+    size: Any,
+    x: Any,
+    radius: Any,
+    gain: Any,
+    gain_off: Any,
+) -> None:
+    """A of the policy whose V was found last."""
+    n = x.shape[0]
+    actions = law.shape[0] // n
+    for s in range(n):
+        put(x, (s,), get(given, (s,)))
+    bottom, total = source(given, around, get(known_to, (RELATIVE,)), known_to, size)
+    tiles.exchange(x, chosen)
+    tiles.exchange(size, chosen)
+    product, narrow, level, _, spread = solve_relative_values(False, m, m, time, none, x, none, size, -1.0)
+    loss = lost(smallest(bottom, product), narrow, total, known_to)
+    settle(x, none, size, loss, radius)
+    level, share = checked(level, (spread + loss) * GROW)
+    level, share = confine_relative_values(x, radius, level, share, given, around, get(known_to, (HORIZON,)))
+    put(x, (n - 1,), lanes(0.0))  # the reference itself
+    put(radius, (n - 1,), lanes(0.0))
+    tiles.exchange(x, chosen)
+    tiles.exchange(radius, chosen)
+    for s in range(n):
+        put(size, (s,), abs(get(x, (s,))) + get(radius, (s,)))
+    for s in range(n):
+        for i in range(s * actions, (s + 1) * actions):
+            y, r = _ahead(P, x, radius, size, get(reward, (i,)), gamma, i)
+            y, r = _less(y, r, get(x, (s,)), get(radius, (s,)))
+            y, r = _less(y, r, level, share)
+            put(gain, (i,), y)
+            put(gain_off, (i,), r)
+        middle, half = _mean(law, off, gain, gain_off, s * actions, actions)
+        for i in range(s * actions, (s + 1) * actions):
+            y, r = _less(get(gain, (i,)), get(gain_off, (i,)), middle, half)
+            put(gain, (i,), y)
+            put(gain_off, (i,), r)
 
 
 @chunked(types.void(*[TABLE] * 5, OUT, OUT, OUT, OUT))
 def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: Any, rA: Any) -> None:
     n, pairs = V.shape[0], pi.shape[0]
     actions = pairs // n
-    tile = room(WIDTH * (pairs * n + 4 * pairs + n * n + actions + 8 * n + PLACES)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + 6 * pairs + n * n + actions + 6 * n + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
+    law_off, tile = tile[:pairs], tile[pairs:]
     reward, tile = tile[:pairs], tile[pairs:]
+    none, tile = tile[:pairs], tile[pairs:]
     gain, tile = tile[:pairs], tile[pairs:]
     gain_off, tile = tile[:pairs], tile[pairs:]
     m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
     weight, tile = tile[:actions], tile[actions:]
-    elapsed, tile = tile[:n], tile[n:]
-    visited, tile = tile[:n], tile[n:]
+    time, tile = tile[:n], tile[n:]
     given, tile = tile[:n], tile[n:]
     around, tile = tile[:n], tile[n:]
     x, tile = tile[:n], tile[n:]
-    none, tile = tile[:n], tile[n:]
     size, tile = tile[:n], tile[n:]
     radius, known_to = tile[:n], tile[n:]
     chosen = np.empty(WIDTH, np.int64)
-    for i in range(n):
-        put(none, (i,), lanes(0.0))
+    none[:] = 0.0
     for block in range((V.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, V.shape[1])
         load(P, at, p)
+        load(pi, at, law)
+        load(off, at, law_off)
         load(R, at, reward)
         discount = fetch(gamma, 0, at)
-        _factor(p, pi, off, discount, at, law, m, weight, elapsed, visited, chosen, known_to)
-        horizon = get(known_to, (HORIZON,))
-        for i in range(pairs):
-            put(gain_off, (i,), lanes(0.0))
-        for s in range(n):
-            y, r = _mean(pi, off, reward, gain_off, s * actions, actions, at)
-            put(given, (s,), y)
-            put(around, (s,), r)
-
-        for s in range(n):
-            put(x, (s,), get(given, (s,)))
-        bottom, total = source(given, around, get(known_to, (SOLVE,)), known_to, size)
-        tiles.exchange(x, chosen)
-        tiles.exchange(size, chosen)
-        product, narrow = solve_values(False, m, m, x, none, size)
-        settle(x, none, size, lost(smallest(bottom, product), narrow, total, known_to), radius)
-        confine_values(x, radius, given, around, horizon)
-        tiles.exchange(x, chosen)
-        tiles.exchange(radius, chosen)
+        factored(p, law, law_off, discount, weight, m, time, x, chosen, known_to)
+        valued(law, law_off, reward, m, known_to, chosen, none, given, around, size, x, radius)
         for s in range(n):
             keep(get(x, (s,)), V, s, at)
             keep(get(radius, (s,)), rV, s, at)
-            put(x, (s,), get(given, (s,)))
-
-        bottom, total = source(given, around, get(known_to, (RELATIVE,)), known_to, size)
-        tiles.exchange(x, chosen)
-        tiles.exchange(size, chosen)
-        product, narrow, level, _, spread = solve_relative_values(False, m, m, elapsed, none, x, none, size, -1.0)
-        loss = lost(smallest(bottom, product), narrow, total, known_to)
-        settle(x, none, size, loss, radius)
-        level, share = checked(level, (spread + loss) * GROW)
-        level, share = confine_relative_values(x, radius, level, share, given, around, horizon)
-        put(x, (n - 1,), lanes(0.0))  # the reference itself
-        put(radius, (n - 1,), lanes(0.0))
-        tiles.exchange(x, chosen)
-        tiles.exchange(radius, chosen)
-
-        for s in range(n):
-            for i in range(s * actions, (s + 1) * actions):
-                y, r = _ahead(p, x, radius, get(reward, (i,)), discount, i)
-                y, r = _less(y, r, get(x, (s,)), get(radius, (s,)))
-                y, r = _less(y, r, level, share)
-                put(gain, (i,), y)
-                put(gain_off, (i,), r)
-            middle, half = _mean(pi, off, gain, gain_off, s * actions, actions, at)
-            for i in range(s * actions, (s + 1) * actions):
-                y, r = _less(get(gain, (i,)), get(gain_off, (i,)), middle, half)
-                keep(y, A, i, at)
-                keep(r, rA, i, at)
+        gained(p, law, law_off, reward, discount, m, time, known_to, chosen, none, given, around, size, x, radius, gain, gain_off)
+        for i in range(pairs):
+            keep(get(gain, (i,)), A, i, at)
+            keep(get(gain_off, (i,)), rA, i, at)
 
 
 @chunked(types.void(*[TABLE] * 6, OUT, OUT))
 def _visits(P: Any, pi: Any, off: Any, gamma: Any, start_at: Any, around_start: Any, rho: Any, r: Any) -> None:
     n, pairs = rho.shape[0], pi.shape[0]
     actions = pairs // n
-    tile = room(WIDTH * (pairs * n + pairs + n * n + actions + 8 * n + PLACES)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + 2 * pairs + n * n + actions + 7 * n + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
+    law_off, tile = tile[:pairs], tile[pairs:]
     m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
     weight, tile = tile[:actions], tile[actions:]
-    elapsed, tile = tile[:n], tile[n:]
-    visited, tile = tile[:n], tile[n:]
+    time, tile = tile[:n], tile[n:]
     given, tile = tile[:n], tile[n:]
     around, tile = tile[:n], tile[n:]
     x, tile = tile[:n], tile[n:]
@@ -232,14 +282,15 @@ def _visits(P: Any, pi: Any, off: Any, gamma: Any, start_at: Any, around_start: 
     size, tile = tile[:n], tile[n:]
     radius, known_to = tile[:n], tile[n:]
     chosen = np.empty(WIDTH, np.int64)
-    for i in range(n):
-        put(none, (i,), lanes(0.0))
+    none[:] = 0.0
     for block in range((rho.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, rho.shape[1])
         load(P, at, p)
+        load(pi, at, law)
+        load(off, at, law_off)
         load(start_at, at, given)
         load(around_start, at, around)
-        _factor(p, pi, off, fetch(gamma, 0, at), at, law, m, weight, elapsed, visited, chosen, known_to)
+        factored(p, law, law_off, fetch(gamma, 0, at), weight, m, time, x, chosen, known_to)
         for s in range(n):
             put(x, (s,), get(given, (s,)))
         bottom, total = source(given, around, get(known_to, (SOLVE,)), known_to, size)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bounds import enclosed_steps
 from bounds.comparison import Comparison, once
 from bounds.steps import worth
 from bounds.tables import centred, normalised, stacked
@@ -32,6 +33,9 @@ def natural_values(mdp: MDP, *steps: Array) -> list[list[Array]]:
         found = repeated.natural_values(mdp, stacked(*steps))
         return [[found[..., k, t, :] for t in range(repeated.STEPS)] for k in range(len(steps))]
     start = worth(mdp, uniform_policy(mdp))[1]
+    at_once = enclosed_steps.natural_values(mdp, start, *steps)
+    if at_once is not None:
+        return [[at_once[..., k, t, :] for t in range(repeated.STEPS)] for k in range(len(steps))]
     return [list(_followed(mdp, start, step[..., None, None])) for step in steps]
 
 

@@ -15,9 +15,24 @@ import numpy as np
 from numba import types
 
 from bounds import rounded_functions as functions
-from bounds.rounding import GROW, LIBRARY, STEP, TINY, U, above, below, between, nonnegative, plus, product, quotient, two_sum
+from bounds.rounding import (
+    GROW,
+    LIBRARY,
+    LITTLE,
+    STEP,
+    TINY,
+    U,
+    above,
+    below,
+    between,
+    nonnegative,
+    plus,
+    product,
+    quotient,
+    two_sum,
+)
 from mdps.kernels import chunked, inner
-from mdps.lane_masks import MASK, choose, fetch, keep, largest, root, some, start
+from mdps.lane_masks import MASK, choose, fetch, fused, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, FALL = range(7)
@@ -49,7 +64,9 @@ def add(a: Any, ra: Any, b: Any, rb: Any) -> Any:
     """Sum of two pairs, and where :func:`bounds.rounding.plus` has to say what it is."""
     s, error = two_sum(a, b)
     r = (ra + rb + abs(error)) * GROW
-    odd = ~(r < np.inf) | ((ra <= a) & (rb <= b) & (r > s))
+    odd = ~(r <= abs(s))
+    if some(odd):
+        odd = ~(r < np.inf) | ((ra <= a) & (rb <= b) & (r > s))
     return s, r, odd
 
 
@@ -59,18 +76,31 @@ def _doubles(x: Any) -> Any:
     return (size == 1.0) | (size == 2.0) | (size == 4.0)
 
 
+@inner(types.UniTuple(LANES, 2)(LANES, LANES, LANES, LANES))
+def times(a: Any, ra: Any, b: Any, rb: Any) -> Any:
+    """Product of two pairs; :func:`bounds.rounding.product` has to say what it is only where the radius is not below the mid.
+
+    What the product rounds away is found by a fused multiply-add: exactly, or to within :data:`bounds.rounding.STEP`. So it is 0
+    where a factor is 0, 1, 2 or 4. If that factor has no radius either, nothing of what is carried is rounded.
+    """
+    p = a * b
+    off = abs(fused(a, b, -p)) + (abs(a) * rb + ra * (abs(b) + rb))
+    r = off * GROW + TINY
+    little = off < LITTLE
+    if some(little):
+        exact = ((ra == 0.0) & ((a == 0.0) | _doubles(a))) | ((rb == 0.0) & ((b == 0.0) | _doubles(b)))
+        r = choose(little & exact, off, r)
+    return p, r
+
+
 @inner(_FOUR)
 def multiply(a: Any, ra: Any, b: Any, rb: Any) -> Any:
     """Product of two pairs, and where :func:`bounds.rounding.product` has to say what it is."""
-    p = a * b
-    whole, wide = abs(a), abs(b)
-    carried = whole * rb + ra * (wide + rb)
-    r = (U * abs(p) + carried) * GROW + TINY
+    p, r = times(a, ra, b, rb)
     odd = ~(r < np.inf)
-    exact_a, exact_b = ra == 0.0, rb == 0.0
-    r = choose((exact_b & _doubles(b)) | (exact_a & _doubles(a)), ra * wide + rb * whole, r)
-    r = choose((exact_a & (a == 0.0)) | (exact_b & (b == 0.0)), 0.0, r)
-    return p, r, odd | ((ra <= a) & (rb <= b) & (r > p))
+    if some(~(r < abs(p))):
+        odd |= (ra <= a) & (rb <= b) & (r > p)
+    return p, r, odd
 
 
 @inner(_FOUR)
@@ -94,9 +124,10 @@ def larger(a: Any, ra: Any, b: Any, rb: Any) -> Any:
     """Maximum of two pairs, and where :func:`bounds.rounded_functions.larger` has to say what it is."""
     low_a, high_a, low_b, high_b = below(a, ra), above(a, ra), below(b, rb), above(b, rb)
     first, second = low_a >= high_b, low_b >= high_a
-    m, r = between(largest(low_a, low_b), largest(high_a, high_b))
-    m, r = choose(second, b, m), choose(second, rb, r)
-    m, r = choose(first, a, m), choose(first, ra, r)
+    m, r = choose(first, a, b), choose(first, ra, rb)
+    if some(~(first | second)):
+        middle, half = between(largest(low_a, low_b), largest(high_a, high_b))
+        m, r = choose(first | second, m, middle), choose(first | second, r, half)
     return m, r, ~(r < np.inf)
 
 

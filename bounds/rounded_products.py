@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 
 from bounds import rounded_functions as functions
-from bounds.rounded import multiply, single
+from bounds.rounded import multiply, single, times
 from bounds.rounding import GROW, U, above, below, between, product, two_sum
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, keep, largest, smallest, some, start
@@ -40,12 +40,28 @@ def within(m: Any, r: Any, low: Any, high: Any) -> Any:
 
 @inner(types.Tuple((LANES, LANES, MASK))(*[TABLE] * 4, _INDEX, _SIZE, _SIZE, _SIZE))
 def _dot(a: Any, ra: Any, b: Any, rb: Any, rows: Any, first: Any, stop: Any, at: Any) -> Any:
-    """The sum of the products, and where it has to be formed again case by case."""
+    """The sum of the products, and where it may have to be formed again: where a radius reaches beyond zero, or is unknown."""
     x, rx = fetch(a, rows[0, first], at), fetch(ra, rows[1, first], at)
     y, ry = fetch(b, rows[2, first], at), fetch(rb, rows[3, first], at)
-    s, radius, odd = multiply(x, rx, y, ry)
-    positive = radius <= s
+    s, radius = times(x, rx, y, ry)
+    beyond = radius - abs(s)
     for k in range(first + 1, stop):
+        x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
+        y, ry = fetch(b, rows[2, k], at), fetch(rb, rows[3, k], at)
+        p, off = times(x, rx, y, ry)
+        beyond = largest(beyond, off - abs(p))  # what is nan here is nan in the sum
+        s, error = two_sum(s, p)
+        radius += off + abs(error)
+    r = radius * (GROW + 4 * U * (stop - first))
+    return s, r, (beyond > 0.0) | ~(r <= abs(s))
+
+
+@inner(MASK(*[TABLE] * 4, _INDEX, _SIZE, _SIZE, _SIZE))
+def _odd(a: Any, ra: Any, b: Any, rb: Any, rows: Any, first: Any, stop: Any, at: Any) -> Any:
+    """Where the sum of the products has to be formed again case by case."""
+    s, radius, odd = lanes(0.0), lanes(0.0), lanes(0.0) != 0.0
+    positive = ~odd
+    for k in range(first, stop):
         x, rx = fetch(a, rows[0, k], at), fetch(ra, rows[1, k], at)
         y, ry = fetch(b, rows[2, k], at), fetch(rb, rows[3, k], at)
         p, off, strange = multiply(x, rx, y, ry)
@@ -54,7 +70,7 @@ def _dot(a: Any, ra: Any, b: Any, rb: Any, rows: Any, first: Any, stop: Any, at:
         s, error = two_sum(s, p)
         radius += off + abs(error)
     r = radius * (GROW + 4 * U * (stop - first))
-    return s, r, odd | ~(r < np.inf) | ~(abs(s) < np.inf) | (positive & (r > s))
+    return odd | ~(r < np.inf) | ~(abs(s) < np.inf) | (positive & (r > s))
 
 
 @inner([types.UniTuple(_ONE, 2)(*[_ONE] * 4), types.UniTuple(LANES, 2)(*[LANES] * 4)])
@@ -97,7 +113,7 @@ def dot(kind: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any, r: Any) 
         first, stop = k * n, (k + 1) * n
         for block in range((count + WIDTH - 1) // WIDTH):
             at = start(block, count)
-            mid, rad, odd = _dot(a, ra, b, rb, rows, first, stop, at)
+            mid, rad, strange = _dot(a, ra, b, rb, rows, first, stop, at)
             if kind != PLAIN and some(rad > WIDE * abs(mid)):
                 if kind == FIRST:
                     low, high = _extent(b, rb, rows, 2, first, stop, at)
@@ -106,8 +122,8 @@ def dot(kind: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any, r: Any) 
                 mid, rad = within(mid, rad, low, high)
             keep(mid, m, k, at)
             keep(rad, r, k, at)
-            if some(odd):
-                keep(odd, again, 0, 0)
+            if some(strange):
+                keep(_odd(a, ra, b, rb, rows, first, stop, at), again, 0, 0)
                 for i in range(at, at + WIDTH):
                     if again[0, i - at]:
                         m[k, i], r[k, i] = _once(kind, a, ra, b, rb, rows, first, stop, i)

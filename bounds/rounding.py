@@ -19,7 +19,7 @@ import numpy as np
 from numba import types
 
 from mdps.kernels import inner
-from mdps.lane_masks import choose, largest
+from mdps.lane_masks import choose, fused, largest, some
 from mdps.lanes import LANES
 
 U = 2.0**-53
@@ -30,6 +30,9 @@ TINY = 2.0**-1022
 
 STEP = 2.0**-1074
 """The smallest float: more than a product loses by underflow. Before a division by a small number that may be much."""
+
+LITTLE = TINY * 2.0**60
+"""A radius above is hardly larger by :data:`TINY`."""
 
 GROW = 1 + 2.0**-48
 """Outweighs 30 roundings of a nonnegative number."""
@@ -82,8 +85,10 @@ def between(low, high):
 def nonnegative(m, r):
     """The pair of a number that cannot be negative: what lies below zero is cut off, so that its root can be taken."""
     cut = (r > m) & (r < np.inf)
-    middle, half = between(choose(cut, 0.0, 0.0), above(m, r))
-    return choose(cut, middle, m), choose(cut, half, r)
+    if some(cut):
+        middle, half = between(choose(cut, 0.0, 0.0), above(m, r))
+        m, r = choose(cut, middle, m), choose(cut, half, r)
+    return m, r
 
 
 @inner("UniTuple(f8,2)(f8,f8,f8,f8)")
@@ -112,10 +117,13 @@ def product(a, ra, b, rb):
         return known(p, 0.0 if infinite else np.inf)
     if (ra == 0.0 and a == 0.0) or (rb == 0.0 and b == 0.0):
         return known(p, 0.0 if ra < np.inf and rb < np.inf else np.inf)
-    if (rb == 0.0 and doubles(b)) or (ra == 0.0 and doubles(a)):
-        return p, ra * abs(b) + rb * abs(a)
-    m, r = known(p, (U * abs(p) + abs(a) * rb + ra * (abs(b) + rb)) * GROW + TINY)
-    return nonnegative(m, r) if ra <= a and rb <= b else (m, r)
+    off = abs(fused(a, b, -p)) + (abs(a) * rb + ra * (abs(b) + rb))  # what the product rounds away, and what it carries
+    m, r = known(p, off * GROW + TINY)
+    beyond = ra <= a and rb <= b and r > m
+    exact = (rb == 0.0 and doubles(b)) or (ra == 0.0 and doubles(a))
+    if exact and (beyond or off < LITTLE):
+        return p, off
+    return nonnegative(m, r) if beyond else (m, r)
 
 
 @inner("UniTuple(f8,2)(f8,f8,f8,f8)")

@@ -120,7 +120,7 @@ def test_a_claim_that_fails_in_one_chunk_is_named():
 
 
 @pytest.mark.parametrize(
-    ("chunk", "numbers", "fewest", "most"), [(8, 10**6, 2, 8), (100, 48 * 10, 5, 10), (100, 48, 20, 20), (15, 48, 20, 15)]
+    ("chunk", "numbers", "fewest", "most"), [(8, 10**6, 2, 8), (100, 48 * 10, 5, 9), (100, 48, 20, 15), (14, 48, 20, 12)]
 )
 def test_chunks_hold_no_more_than_they_may(chunk, numbers, fewest, most, monkeypatch):
     """48 transition probabilities a process: so many at most unless that is fewer than ``FEWEST``, and never above ``CHUNK``."""
@@ -131,6 +131,19 @@ def test_chunks_hold_no_more_than_they_may(chunk, numbers, fewest, most, monkeyp
     assert certify_batch(["tv-trpo"], comparison((45,)), threads=1)[0].holds.all()
     assert max(sizes) == most
     assert len(sizes) <= 2  # the last is what is left
+
+
+@pytest.mark.parametrize(
+    ("threads", "share", "sizes"),
+    [(1, 10, {23, 22}), (2, 10, {23, 22}), (3, 10, {15}), (3, 16, {23, 22}), (5, 9, {9}), (5, 10, {12, 9})],
+)
+def test_threads_have_the_same_to_do_unless_that_is_too_little(threads, share, sizes, monkeypatch):
+    found, cut = set(), by_floats.cut
+    monkeypatch.setattr(by_floats, "cut", lambda *given: found.add(given[-1] - given[-2]) or cut(*given))
+    for name, value in (("CHUNK", 25), ("SHARE", share)):
+        monkeypatch.setattr(by_floats, name, value)
+    assert certify_batch(["tv-trpo"], comparison((45,)), threads=threads)[0].holds.all()
+    assert found == sizes
 
 
 def test_usage_is_between_its_ends():

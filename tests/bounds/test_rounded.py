@@ -245,3 +245,38 @@ def test_policies_that_all_instances_share():
             many = function(*(Law(np.broadcast_to(t, (count, 3, 4))) for t in (p, q)))
             for part in ("mid", "rad"):
                 np.testing.assert_array_equal(getattr(many, part), np.broadcast_to(getattr(one, part), (count, *one.shape)))
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_what_products_round_away(rows):
+    """Nothing where a factor is 0, 1, 2 or 4 and exact, however small or large the other; else no more than half a unit."""
+    sizes = 10.0 ** np.random.default_rng(0).uniform(-320, 300, (200, rows)) * (1 + np.random.default_rng(1).random((200, rows)))
+    for factor in (0.0, 1.0, -1.0, 2.0, -2.0, 4.0, -4.0):
+        for left, right in ((sizes, factor), (factor, sizes)):
+            product = Enclosure(np.broadcast_to(left, sizes.shape)) * Enclosure(np.broadcast_to(right, sizes.shape))
+            np.testing.assert_array_equal(product.mid, sizes * factor)
+            assert not product.rad.any()
+        wide = Enclosure(sizes, 0.5 * sizes) * Enclosure(np.broadcast_to(factor, sizes.shape))
+        assert (wide.rad >= 0.5 * sizes * abs(factor)).all()
+        assert (wide.rad <= 0.5 * sizes * abs(factor) * (1 + 1e-14)).all()
+    ordinary = sizes[(sizes > 1e-100) & (sizes < 1e100)]
+    product = Enclosure(ordinary) * Enclosure(ordinary[::-1])
+    assert (product.rad <= np.spacing(product.mid) * 0.5001).all()
+    assert (product.rad > 0).mean() > 0.9
+    for i in range(0, len(ordinary), 7):
+        assert_contains(product, i, exact(ordinary[i]) * exact(ordinary[-1 - i]), i)
+
+
+def test_sums_of_products_that_vanish_or_reach_beyond_zero_are_those_one_by_one():
+    """The kernel forms again what is out of the ordinary; a table of one instance after the other never is in one block."""
+    x, y = (pairs(sizes, seed, signed=False) for sizes, seed in (("ordinary", 2), ("tiny", 3)))
+    mids = np.stack([x.mid, np.where(np.arange(COUNT) % 3, y.mid, 0.0), x.mid], -1)
+    radii = np.stack([x.rad, np.where(np.arange(COUNT) % 3, y.mid, 0.0), np.where(np.arange(COUNT) % 5, 0.0, x.mid)], -1)
+    others = np.stack([y.mid, x.mid, np.where(np.arange(COUNT) % 7, 1.0, 0.0)], -1)
+    whole = (Enclosure(mids, radii) * Enclosure(others)).sum(-1)
+    for i in range(COUNT):
+        alone = (Enclosure(mids[i : i + 1], radii[i : i + 1]) * Enclosure(others[i : i + 1])).sum(-1)
+        assert (alone.mid[0], alone.rad[0]) == (whole.mid[i], whole.rad[i])
+        for sign in (-1, 1):
+            terms = [(exact(m) + sign * exact(r)) * exact(o) for m, r, o in zip(mids[i], radii[i], others[i], strict=True)]
+            assert_contains(whole, i, sum(terms), i)
