@@ -65,8 +65,9 @@ THEOREMS = (
     "sharper_by",
     "verdict",
 )
-ASIDE = ("checkpoints", "workers", "scale")
-"""What a study may be told otherwise in a second run: where it keeps its work, its processes, a text for figures."""
+ASIDE = ("checkpoints", "workers", "scale", "step_sizes")
+"""What a study may be told otherwise in a second run: where it keeps its work, its processes, a text for figures, and the natural
+gradient's step sizes, of which the best alone is judged: the second run may try that of the first and no other."""
 MEASURED = ("bound", "lemma")
 """Kinds of claims whose usage has a scale."""
 

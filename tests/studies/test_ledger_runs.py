@@ -112,7 +112,9 @@ def test_more_batches_go_before_more_rows():
         assert row["verdict"] == "supported"
 
 
-@pytest.mark.parametrize(("told", "paired"), [("workers", True), ("checkpoints", True), ("scale", True), ("instances", False)])
+@pytest.mark.parametrize(
+    ("told", "paired"), [("workers", True), ("checkpoints", True), ("scale", True), ("step_sizes", True), ("instances", False)]
+)
 def test_a_second_run_may_keep_its_work_elsewhere_but_not_do_something_else(told, paired):
     sentence = SENTENCES["small steps: kl-trpo"]
     build = made.guaranteed("kl-trpo")
