@@ -53,7 +53,7 @@ def _dot(a: Any, ra: Any, b: Any, rb: Any, rows: Any, first: Any, stop: Any, at:
         s, error = two_sum(s, p)
         radius += off + abs(error)
     r = radius * (GROW + 4 * U * (stop - first))
-    return s, r, (beyond > 0.0) | ~(r <= abs(s))
+    return s, r, (beyond > 0.0) | ~(r <= abs(s)) | ~(r < np.inf)  # of a single product that overflows, all are infinite
 
 
 @inner(MASK(*[TABLE] * 4, _INDEX, _SIZE, _SIZE, _SIZE))

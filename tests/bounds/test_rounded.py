@@ -267,6 +267,18 @@ def test_what_products_round_away(rows):
         assert_contains(product, i, exact(ordinary[i]) * exact(ordinary[-1 - i]), i)
 
 
+@pytest.mark.parametrize("rows", [1, 20])
+@pytest.mark.parametrize("terms", [1, 2, 3])
+def test_of_products_that_overflow_nothing_is_known(terms, rows):
+    large = Enclosure(np.full((rows, terms), 1e200))
+    for x in ((large * large).sum(-1), (large * Enclosure(np.full((rows, terms), -1e200))).sum(-1)):
+        np.testing.assert_array_equal(x.mid, 0.0)
+        np.testing.assert_array_equal(x.rad, np.inf)
+    infinite = (Enclosure(np.full((rows, terms), np.inf)) * Enclosure(np.full((rows, terms), 2.0))).sum(-1)
+    np.testing.assert_array_equal(infinite.mid, np.inf)
+    np.testing.assert_array_equal(infinite.rad, 0.0)
+
+
 def test_sums_of_products_that_vanish_or_reach_beyond_zero_are_those_one_by_one():
     """The kernel forms again what is out of the ordinary; a table of one instance after the other never is in one block."""
     x, y = (pairs(sizes, seed, signed=False) for sizes, seed in (("ordinary", 2), ("tiny", 3)))
