@@ -17,7 +17,7 @@ from numba import types
 from bounds.enclosed_accuracy import PLACES
 from bounds.enclosed_laws import Law
 from bounds.enclosed_planes import OUT, VECTOR, empty, expanded, load, matrix, table
-from bounds.enclosed_worth import factored, gained, valued
+from bounds.enclosed_worth import factored, gained, parts, valued
 from bounds.enclosure import Enclosure, pair
 from bounds.rounded import SMALL_RADIUS, add, times
 from bounds.rounded_shares import shares
@@ -110,14 +110,7 @@ def _natural(
     theta_off, tile = tile[:pairs], tile[pairs:]
     weight, tile = tile[:pairs], tile[pairs:]
     weight_off, tile = tile[:pairs], tile[pairs:]
-    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
-    taken, tile = tile[:actions], tile[actions:]
-    time, tile = tile[:n], tile[n:]
-    given, tile = tile[:n], tile[n:]
-    around, tile = tile[:n], tile[n:]
-    x, tile = tile[:n], tile[n:]
-    size, tile = tile[:n], tile[n:]
-    radius, known_to = tile[:n], tile[n:]
+    m, taken, time, given, around, size, x, radius, known_to = parts(tile, n, actions)
     chosen = np.empty(WIDTH, np.int64)
     none[:] = 0.0
     for block in range((values.shape[1] + WIDTH - 1) // WIDTH):

@@ -74,6 +74,15 @@ def _tables(mdp: MDP, pi: Array) -> tuple[Any, ...] | None:
     return batch, expanded(matrix(P.table, batch, 3), pairs * mdp.S), law, off, discount
 
 
+@inner(types.Tuple((MATRIX, *[VECTOR] * 8))(VECTOR, SIZE, SIZE), allocates=True)
+def parts(tile: Any, n: Any, actions: Any) -> Any:
+    """Rows of a tile for one policy, ``n^2 + A + 6 n + PLACES``: m, weight, time, given, around, size, x, radius, known_to."""
+    vectors = tile[n * n + actions :]
+    time, given, around, size = vectors[:n], vectors[n : 2 * n], vectors[2 * n : 3 * n], vectors[3 * n : 4 * n]
+    x, radius, known_to = vectors[4 * n : 5 * n], vectors[5 * n : 6 * n], vectors[6 * n :]
+    return tile[: n * n].reshape(n, n, WIDTH), tile[n * n : n * n + actions], time, given, around, size, x, radius, known_to
+
+
 @inner(types.void(VECTOR, VECTOR, VECTOR, LANES, VECTOR, MATRIX, VECTOR, VECTOR, INDEX, VECTOR))
 def factored(P: Any, law: Any, off: Any, gamma: Any, weight: Any, m: Any, time: Any, x: Any, chosen: Any, out: Any) -> None:
     """Eliminate ``I - gamma P_pi`` in the place of m, with times and references, and write what its solves are known to."""
@@ -236,14 +245,7 @@ def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: An
     none, tile = tile[:pairs], tile[pairs:]
     gain, tile = tile[:pairs], tile[pairs:]
     gain_off, tile = tile[:pairs], tile[pairs:]
-    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
-    weight, tile = tile[:actions], tile[actions:]
-    time, tile = tile[:n], tile[n:]
-    given, tile = tile[:n], tile[n:]
-    around, tile = tile[:n], tile[n:]
-    x, tile = tile[:n], tile[n:]
-    size, tile = tile[:n], tile[n:]
-    radius, known_to = tile[:n], tile[n:]
+    m, weight, time, given, around, size, x, radius, known_to = parts(tile, n, actions)
     chosen = np.empty(WIDTH, np.int64)
     none[:] = 0.0
     for block in range((V.shape[1] + WIDTH - 1) // WIDTH):
@@ -272,15 +274,8 @@ def _visits(P: Any, pi: Any, off: Any, gamma: Any, start_at: Any, around_start: 
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
     law_off, tile = tile[:pairs], tile[pairs:]
-    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
-    weight, tile = tile[:actions], tile[actions:]
-    time, tile = tile[:n], tile[n:]
-    given, tile = tile[:n], tile[n:]
-    around, tile = tile[:n], tile[n:]
-    x, tile = tile[:n], tile[n:]
     none, tile = tile[:n], tile[n:]
-    size, tile = tile[:n], tile[n:]
-    radius, known_to = tile[:n], tile[n:]
+    m, weight, time, given, around, size, x, radius, known_to = parts(tile, n, actions)
     chosen = np.empty(WIDTH, np.int64)
     none[:] = 0.0
     for block in range((rho.shape[1] + WIDTH - 1) // WIDTH):
