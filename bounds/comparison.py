@@ -13,7 +13,7 @@ from bounds import planar_movement, spreads, tables
 from bounds.distances import Distances
 from mdps import planar_resolvent
 from mdps.elimination import Resolvent, backup, forward
-from mdps.mdp import MDP, Array
+from mdps.mdp import MDP, Array, instances
 from mdps.numbers import Numbers
 
 T = TypeVar("T")
@@ -303,10 +303,8 @@ class Comparison(Distances):
         return Comparison(self.old[index], self.new[index])
 
     def __iter__(self) -> Iterator[Comparison]:
-        """Yield the instances along the first batch axis; a TypeError says so where there is none."""
-        if not self.batch:
-            raise TypeError("this Comparison is of a single process and has no instances to iterate over")
-        return (self[i] for i in range(self.batch[0]))
+        """Yield the instances along the first batch axis; see :func:`mdps.mdp.instances`."""
+        return instances(self, self.batch)
 
 
 def unit_values(chain: Resolvent) -> Array:

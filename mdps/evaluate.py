@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mdps.elimination import Resolvent, backup
 from mdps.evaluation_kernel import check_and_evaluate, evaluate_batch
-from mdps.mdp import MDP, Array, as_policy, batch_index
+from mdps.mdp import MDP, Array, as_policy, batch_index, instances
 from mdps.numbers import Numbers
 from mdps.sparse import SparseMDP
 
@@ -40,10 +40,8 @@ class Evaluation:
         return evaluate(broadcast_mdp(self.mdp, self.eta.shape)[index], self.pi[batch_index(index, self.eta.shape)])
 
     def __iter__(self) -> Iterator[Evaluation]:
-        """Yield the instances along the first batch axis; a TypeError says so where there is none."""
-        if not self.eta.shape:
-            raise TypeError("this Evaluation is of a single process and has no instances to iterate over")
-        return (self[i] for i in range(self.eta.shape[0]))
+        """Yield the instances along the first batch axis; see :func:`mdps.mdp.instances`."""
+        return instances(self, self.eta.shape)
 
     def broadcast(self, mdp: MDP) -> Evaluation:
         """Return the same evaluation with its tables repeated (as views) for ``mdp``, its own MDP made wider."""

@@ -126,16 +126,8 @@ class MDP:
         return view
 
     def __iter__(self) -> Iterator[MDP]:
-        """Yield the instances along the first batch axis.
-
-        Raises
-        ------
-        TypeError
-            If there is none: the MDP is a single process.
-        """
-        if not self.batch:
-            raise TypeError(f"{self!r} is a single process and has no instances to iterate over; write [mdp] for a list of it")
-        return (self[i] for i in range(self.batch[0]))
+        """Yield the instances along the first batch axis; see :func:`instances`."""
+        return instances(self, self.batch)
 
     def __repr__(self) -> str:
         gamma = f"{float(self.gamma):g}" if not self.batch else f"{self.gamma.min():g}..{self.gamma.max():g}"
@@ -166,6 +158,19 @@ def batch_index(index: Any, batch: tuple[int, ...]) -> tuple[Any, ...]:
     whole = (slice(None),) * (len(batch) - axes)
     where = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
     return (*parts[:where], *whole, *parts[where + 1 :], Ellipsis)
+
+
+def instances(whole: Any, batch: tuple[int, ...]) -> Iterator[Any]:
+    """Iterate over ``whole[0]``, ``whole[1]`` and so on along the first axis of its batch.
+
+    Raises
+    ------
+    TypeError
+        At once, if there is none: it is a single one.
+    """
+    if not batch:
+        raise TypeError(f"this {type(whole).__name__} is of a single process and has no instances to iterate over")
+    return (whole[i] for i in range(batch[0]))
 
 
 def stack(mdps: Iterable[MDP]) -> MDP:
