@@ -47,6 +47,11 @@ class Transitions(sparse.csr_array):
         """The same numbers, for the kernels that use all cores."""
         return rows(self)
 
+    @property
+    def actions(self) -> int:
+        """Number of actions."""
+        return self.shape[0] // self.shape[1]
+
     @cached_property
     def columns(self) -> Rows:
         """The transpose [S, S*A]."""
@@ -55,14 +60,13 @@ class Transitions(sparse.csr_array):
     @cached_property
     def origins(self) -> Indices:
         """The state of each entry of :attr:`columns`, which names a state and an action."""
-        return self.columns.columns // np.uint32(self.shape[0] // self.shape[1])
+        return self.columns.columns // np.uint32(self.actions)
 
     @cached_property
     def apart(self) -> float:
         """Share of entries left if those of one state and successor were merged; of the first :data:`SAMPLE` states."""
-        states = min(self.shape[1], SAMPLE)
-        ends = self.indptr[: states * (self.shape[0] // self.shape[1]) + 1]
-        state = np.searchsorted(ends[:: self.shape[0] // self.shape[1]], np.arange(ends[-1]), side="right")
+        ends = self.indptr[: SAMPLE * self.actions + 1 : self.actions]
+        state = np.searchsorted(ends, np.arange(ends[-1]), side="right")
         return len(np.unique(state * self.shape[1] + self.indices[: ends[-1]])) / max(int(ends[-1]), 1)
 
     def backup(self, R: Array, gamma: float, values: Array) -> Array:

@@ -188,12 +188,8 @@ class _Values(_Side):
 
     def residual(self, x: Array) -> Left:
         """Beside a level: taken out first, it hides no digits of the rest. ``of`` is what is left, its size and the level."""
-        if x.any():
-            level = float(self.forward.affine(self.b - x, self.resolvent.gamma, x).mean())
-            left, size = self.forward.residual(self.b, self.resolvent.gamma, x, level)
-        else:
-            level = float(self.b.mean())
-            left, size = self.b - level, np.abs(self.b)
+        level = float(self.forward.affine(self.b - x, self.resolvent.gamma, x).mean())
+        left, size = self.forward.residual(self.b, self.resolvent.gamma, x, level)
         r = left - left.mean()
         return Left(r, float(np.abs(r).max()), FLOOR * float(size.max()), (left, size, level))
 

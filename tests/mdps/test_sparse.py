@@ -299,7 +299,9 @@ def shared_successors():
 def test_chains_are_those_of_the_table_merged_or_not(make, apart):
     mdp, pi = make()
     assert (side_by_side(mdp, pi) is not None) == apart
-    chain = (mdp.P.toarray().reshape(400, -1, 400) * pi[..., None]).sum(1)
+    table = mdp.P.toarray().reshape(400, -1, 400)
+    assert mdp.P.apart == np.count_nonzero(table.sum(1)) / mdp.P.nnz
+    chain = (table * pi[..., None]).sum(1)
     x = np.random.default_rng(1).random(400)
     ahead, back = sides(mdp, pi)
     np.testing.assert_allclose(ahead.affine(x, 0.7, x), x + 0.7 * chain @ x, rtol=1e-14)
