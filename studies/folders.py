@@ -28,6 +28,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from studies import outputs
 from studies.outputs import check_writable, shown
+from studies.own_modules import import_bounds
 from studies.progress import counted
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ class Folders(Callback):
         for job in jobs:
             job.mkdir(parents=True, exist_ok=True)
         if jobs:
-            code = outputs.sources(outputs.import_bounds(config.bounds))
+            code = outputs.sources(import_bounds(config.bounds))
             self.sweep.enter_context(counted(jobs, code))
         atexit.register(_cut_short, Path(str(config.hydra.sweep.dir)))
 

@@ -29,7 +29,6 @@ import logging
 import os
 import re
 import shlex
-import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
@@ -189,43 +188,6 @@ def shown(path: Path) -> str:
     """Write a path as one would type it: relative to the working directory where it lies under that."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
-
-
-def import_bounds(names: str | Sequence[str]) -> list[ModuleType]:
-    """Import a user's modules of claims, which register themselves, from the working directory or wherever Python finds them.
-
-    Raises
-    ------
-    SystemExit
-        If there is no module of that name, or it cannot be imported; the message says why, and in which line.
-    """
-    names = [names] if isinstance(names, str) else names
-    if names and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    modules = []
-    for name in names:
-        try:
-            modules.append(importlib.import_module(name))
-        except Exception as error:  # a user's own module may fail in any way
-            if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
-                file = f"{name.removesuffix('.py')}.py"
-                raise SystemExit(
-                    f"bounds names the module {name!r}, which cannot be found. Expected a file {file} in {Path.cwd()} "
-                    "or on PYTHONPATH; write bounds=[my_bounds] without .py"
-                ) from None
-            raise SystemExit(
-                f"bounds names the module {name!r}, which cannot be imported: {_place(error)}: {type(error).__name__}: "
-                f"{error.msg if isinstance(error, SyntaxError) else error}. Mend it, or leave it out of bounds=[...]"
-            ) from None
-    return modules
-
-
-def _place(error: Exception) -> str:
-    """File and line where an import failed."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{shown(Path(error.filename))}, line {error.lineno}"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{shown(Path(last.filename))}, line {last.lineno}"
 
 
 def study_module(study: str) -> ModuleType:

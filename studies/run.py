@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
 from studies import folders, made, outputs  # noqa: E402
 from studies.outputs import shown  # noqa: E402
+from studies.own_modules import import_bounds  # noqa: E402
 from studies.present import present  # noqa: E402
 
 log = logging.getLogger("studies")
@@ -60,7 +61,7 @@ def compute(config: DictConfig, folder: Path, overrides: list[str]) -> Path:
     seed = config.study.get("seed", 0)
     if not isinstance(seed, int) or seed < 0:
         raise SystemExit(f"seed is {seed!r}; expected an integer of at least 0, such as seed=0")
-    modules = outputs.import_bounds(config.bounds)
+    modules = import_bounds(config.bounds)
     study = str(config.study._target_).split(".")[-2]
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)

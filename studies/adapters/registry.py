@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from studies.adapters.protocol import Agent
+from studies.own_modules import imported
 
 AGENTS = {
     "ours": "studies.adapters.ours:train",
@@ -41,27 +39,21 @@ def agent(name: str, **options: Any) -> Agent:
     Raises
     ------
     ValueError
-        If there is no such agent, or no module of yours that it names.
+        If there is no such agent, or a module of yours that it names is not there or cannot be imported.
     ImportError
         If a package that it needs is not installed; the message says which, and how to install it.
     """
     module, _, function = AGENTS.get(name, name).partition(":")
     if not function:
         raise ValueError(f"unknown agent {name!r}; expected one of {', '.join(AGENTS)}, or your own as 'module:function'")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        missing = str(error.name).partition(".")[0]
-        if name not in AGENTS and f"{module}.".startswith(f"{error.name}."):
-            raise ValueError(
-                f"agent {name!r}: there is no module {module!r} in {Path.cwd()} or on PYTHONPATH; expected a file "
-                f"{module.replace('.', '/')}.py there"
-            ) from None
+        found = getattr(imported(module, f"agent {name!r}"), function)
+    except ValueError as error:
+        cause = error.__cause__
+        missing = str(cause.name).partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
         if missing not in INSTALL:
             raise
-        raise ImportError(f"agent {name!r} needs the package {missing}, which is not installed: {INSTALL[missing]}") from error
+        raise ImportError(f"agent {name!r} needs the package {missing}, which is not installed: {INSTALL[missing]}") from cause
     except AttributeError:
         raise ValueError(f"agent {name!r}: the module {module} has no {function!r}") from None
     return partial(found, **options)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from studies import made, outputs
 from studies.outputs import shown
+from studies.own_modules import imported
 from studies.reporting.content import plain
 
 CONFIGURED = tuple(sorted(path.stem for path in (outputs.ROOT / "conf" / "study").glob("*.yaml")))
@@ -188,6 +189,6 @@ def _typed(part: str) -> str:
 
 def _sources(modules: Sequence[str]) -> str:
     try:
-        return outputs.sources(outputs.import_bounds(modules))
-    except (Exception, SystemExit) as error:  # a reader's own module may fail in any way
+        return outputs.sources([imported(name, "bounds") for name in modules])
+    except ValueError as error:
         return f"unknown, since {', '.join(modules)} cannot be imported ({error})"

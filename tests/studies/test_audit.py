@@ -258,10 +258,23 @@ def test_an_error_ends_a_run_and_is_told_and_one_at_the_start_is_raised():
         audit.examine("x", lambda world, **options: iter([1 + None]), "ordinary", world, 0.01, 0, 5)
 
 
+def test_an_agent_whose_module_cannot_be_imported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "unread_agent.py").write_text("one = 1\ndef train(:\n")
+    with pytest.raises(ValueError, match=r"agent 'unread_agent:train' names .* imported: unread_agent\.py, line 2: SyntaxError"):
+        agent("unread_agent:train")
+    (tmp_path / "poor_agent.py").write_text("import tianshou_of_another_name\n")
+    with pytest.raises(ValueError, match=r"poor_agent\.py, line 1: ModuleNotFoundError: No module named 'tianshou_of_another"):
+        agent("poor_agent:train")
+    with pytest.raises(ValueError, match=r"Expected a file poor_agent\.py in .*; write its name without \.py"):
+        agent("poor_agent.py:train")
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="unknown agent 'sb4'; expected one of ours, sb3"):
         agent("sb4")
-    with pytest.raises(ValueError, match=r"agent 'no_such:train': there is no module 'no_such' in .*no_such\.py"):
+    with pytest.raises(ValueError, match=r"agent 'no_such:train' names the module 'no_such', which cannot be found.*no_such\.py"):
         agent("no_such:train")
     with pytest.raises(ValueError, match="has no 'nothing'"):
         agent("audited:nothing")
