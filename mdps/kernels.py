@@ -1,8 +1,10 @@
-"""How kernels are compiled: once, to disk, by one process at a time, and anew when any of them has changed.
+"""How kernels are compiled: when first called, to disk, by one process at a time, and anew when any of them has changed.
+
+A program loads the kernels that it calls, and of those that they call in turn none: it imports in a third of the time.
 
 A kernel has others inlined in it, from other files, and numba compares its own file only with what it has on disk. So that no
-kernel keeps the old code of another, all of a package are compiled again (in less than a minute) where one has changed, and with
-those of this package all.
+kernel keeps the old code of another, all of a package are compiled again where one has changed, and with those of this package
+all.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from numba import guvectorize, njit
+from numba import guvectorize, njit, types
 from numba.core import caching
+from numba.extending import typeof_impl
 
 try:
     import fcntl
@@ -24,8 +28,36 @@ except ImportError:  # not a POSIX system: no lock, so let one process compile b
     fcntl = None  # type: ignore[assignment]
 
 
-def kernel(signature: str, layout: str) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function to a generalised ufunc, e.g. ``@kernel("(f8[:],f8[:])", "(a)->(a)")``; leading axes then broadcast.
+class Deferred:
+    """A function that is compiled, or read from disk, when it is first called or a kernel that calls it is compiled."""
+
+    def __init__(self, function: Callable[..., Any], compiler: Callable[[Callable[..., Any]], Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._compiler = function, compiler
+        self._stamp = _stamp(Path(function.__code__.co_filename).parent)  # of the code as it was read, not as it is later
+        self._compiled: Any = None
+
+    @property
+    def compiled(self) -> Any:
+        """What numba made of it: a dispatcher or a generalised ufunc."""
+        if self._compiled is None:
+            with _alone(Path(self._function.__code__.co_filename), self._stamp):
+                if self._compiled is None:
+                    self._compiled = self._compiler(self._function)
+        return self._compiled
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.compiled(*args, **options)
+
+
+@typeof_impl.register(Deferred)
+def _typeof(deferred: Deferred, context: Any) -> types.Type:
+    """Tell numba, where it compiles a function that calls this one, what it calls."""
+    return types.Dispatcher(deferred.compiled)
+
+
+def kernel(signature: str, layout: str) -> Callable[[Callable[..., Any]], Deferred]:
+    """Make a function a generalised ufunc, e.g. ``@kernel("(f8[:],f8[:])", "(a)->(a)")``; leading axes then broadcast.
 
     Parameters
     ----------
@@ -34,15 +66,10 @@ def kernel(signature: str, layout: str) -> Callable[[Callable[..., Any]], Any]:
     layout
         Their core axes, in numpy's notation.
     """
-
-    def compiled(function: Callable[..., Any]) -> Any:
-        with _alone(function):
-            return guvectorize([signature], layout, nopython=True, cache=True)(function)
-
-    return compiled
+    return lambda function: Deferred(function, guvectorize([signature], layout, nopython=True, cache=True))
 
 
-def inner(signature: Any, allocates: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def inner(signature: Any, allocates: bool = False) -> Callable[[Callable[..., Any]], Deferred]:
     """Compile a function that kernels call, e.g. ``@inner("f8(f8)")``; a division by zero follows IEEE 754.
 
     Parameters
@@ -53,32 +80,32 @@ def inner(signature: Any, allocates: bool = False) -> Callable[[Callable[..., An
         Whether it makes arrays. One that does not is compiled without reference counts: counting a borrowed array up and down is
         atomic, and where tables are small it costs as much as what is computed from them.
     """
-
-    def compiled(function: Callable[..., Any]) -> Any:
-        with _alone(function):
-            return njit(signature, cache=True, error_model="numpy", _nrt=allocates)(function)  # type: ignore[call-overload]
-
-    return compiled
+    compiler = njit(signature, cache=True, error_model="numpy", _nrt=allocates)  # type: ignore[call-overload]
+    return lambda function: Deferred(function, compiler)
 
 
-def chunked(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+def chunked(signature: Any) -> Callable[[Callable[..., Any]], Deferred]:
     """Compile a function that works on a chunk of a batch and releases the GIL, so that chunks run side by side."""
+    return lambda function: Deferred(function, njit(signature, cache=True, error_model="numpy", nogil=True))
 
-    def compiled(function: Callable[..., Any]) -> Any:
-        with _alone(function):
-            return njit(signature, cache=True, error_model="numpy", nogil=True)(function)
 
-    return compiled
+_one_thread = threading.RLock()
+_held: set[Path] = set()
 
 
 @contextlib.contextmanager
-def _alone(function: Callable[..., Any]) -> Iterator[None]:
-    """Hold a lock on the function's source file: processes that fill numba's cache at the same time can corrupt it."""
-    path = Path(function.__code__.co_filename)
-    stamp = _stamp(path.parent)
-    with open(path) as source, patch.object(caching._SourceFileBackedLocatorMixin, "get_source_stamp", lambda _: stamp):
-        if fcntl:
-            fcntl.flock(source, fcntl.LOCK_EX)
+def _alone(path: Path, stamp: str) -> Iterator[None]:
+    """Hold a lock on a source file: processes that fill numba's cache at the same time can corrupt it.
+
+    One thread does so at a time, and a kernel may compile others of its file on the way.
+    """
+    with contextlib.ExitStack() as held:
+        held.enter_context(_one_thread)
+        held.enter_context(patch.object(caching._SourceFileBackedLocatorMixin, "get_source_stamp", lambda _: stamp))
+        if fcntl and path not in _held:
+            fcntl.flock(held.enter_context(open(path)), fcntl.LOCK_EX)
+            _held.add(path)
+            held.callback(_held.discard, path)
         yield
 
 

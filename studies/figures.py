@@ -126,7 +126,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     nothing: dict[str, dict[str, str | None]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     with style():
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, not again for each format
+        with mpl.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)  # laid out once, not again for each format, nor drawn twice for it
         for path in paths:
             kind = path.suffix[1:]
             outputs.write(path, lambda out, kind=kind: figure.savefig(out, format=kind, dpi=300, metadata=nothing[kind]))

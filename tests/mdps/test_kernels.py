@@ -26,7 +26,7 @@ def whole(x):
 def every(x, out):
     out[0] = part(x[0])
 
-print(whole(1.0), every([1.0]), sum(whole.stats.cache_hits.values()))
+print(whole(1.0), every([1.0]), sum(whole.compiled.stats.cache_hits.values()))
 """
 
 
