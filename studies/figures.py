@@ -120,14 +120,21 @@ def band(axes: Axes, x: pd.Series, y: pd.Series, color: str, dash: Dash, *, leas
     axes.plot(middle.index, middle, color=color, linestyle=dash)
 
 
+def lay_out(figure: Figure) -> None:
+    """Place what a figure is made of, once for all formats that it is saved in: a layout engine would do so for each, twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    with mpl.rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
+
+
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.pdf and ``stem``.png (300 dpi), each whole or not at all; the same figure gives the same bytes."""
     paths = [stem.parent / f"{stem.name}.{kind}" for kind in ("pdf", "png")]
     nothing: dict[str, dict[str, str | None]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     with style():
-        figure.draw_without_rendering()
-        with mpl.rc_context({"figure.constrained_layout.use": False}):
-            figure.set_layout_engine(None)  # laid out once, not again for each format, nor drawn twice for it
+        lay_out(figure)
         for path in paths:
             kind = path.suffix[1:]
             outputs.write(path, lambda out, kind=kind: figure.savefig(out, format=kind, dpi=300, metadata=nothing[kind]))

@@ -31,8 +31,7 @@ def pictures(module: ModuleType, table: pd.DataFrame, id: str, source: str) -> I
 def picture(figure: Figure, id: str, caption: str) -> Picture:
     """Return a figure as a picture; the same figure gives the same text."""
     with figures.style():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        figures.lay_out(figure)
         image, kind = thin(_saved(figure, "svg").decode(), id), "svg"
         if len(image) > LARGEST:
             image, kind = base64.b64encode(_saved(figure, "png")).decode(), "png"
