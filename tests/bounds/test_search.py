@@ -89,7 +89,7 @@ def test_no_theorem_is_broken(id):
 )
 def test_bounds_are_found_nearly_as_tight_as_they_can_be(id, gamma, least):
     """By the better of two searches: the last bits of a sum decide which way one goes, and one in five misses 0.99."""
-    assert max(search(id, gamma=gamma, budget=100_000, seed=seed).usage for seed in (0, 1)) >= least
+    assert any(search(id, gamma=gamma, budget=100_000, seed=seed, enough=least).usage >= least for seed in (0, 1))
 
 
 def test_the_usage_returned_is_the_gap_by_definition_over_the_penalty():

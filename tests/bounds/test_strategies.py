@@ -28,7 +28,6 @@ def test_no_drawn_comparison_breaks_a_theorem(c):
 BROKEN = {  # id: most states that its smallest counterexample has
     "G5": 2,  # a mean does not see the state that only new visits
     "G16-linear": 1,
-    "is-any-support": 1,
 }
 
 

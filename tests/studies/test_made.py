@@ -14,7 +14,7 @@ import pytest
 from studies import made, outputs, run
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ["mdp=[chain_walk]", "study.iterations=1", "study.starts=1", "study.aggregations=1", "study.neural=null"]
+TINY = ["study=verify", "study.claims=[G11]", "study.mdps=[riverswim]", "study.gammas=[0.9]"]
 
 
 def test_a_run_leaves_its_record_and_the_table_knows_no_day(tmp_path):
@@ -27,7 +27,7 @@ def test_a_run_leaves_its_record_and_the_table_knows_no_day(tmp_path):
 
     command()
     days.add(datetime.now(UTC).date().isoformat())  # midnight may pass meanwhile
-    (folder,) = (tmp_path / "results/trust_region").iterdir()
+    (folder,) = (tmp_path / "results/verify").iterdir()
     attributes = outputs.read_attributes(folder / "table.parquet")
     record = json.loads((folder / "made.json").read_text())
     assert record["date"] in days

@@ -1,6 +1,5 @@
 """The user's commands, as they are typed: what they write, what they refuse, and what they do not do twice."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -11,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
-from studies import folders, gather, outputs, run
+from studies import figures, outputs, run
 from studies.present import present
 from studies.records import COLUMNS, CONTRACT
 
@@ -34,6 +34,25 @@ def command(script, *arguments, cwd):
     return subprocess.run(
         [sys.executable, str(ROOT / "studies" / script), *arguments], cwd=cwd, env=environment, capture_output=True, text=True
     )
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """A function that takes a command's words in this process, and returns its exit status and what it prints as errors."""
+
+    def run_it(main, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{main.__module__}.py", *arguments])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        GlobalHydra.instance().clear()
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr().err
+        return (1, f"{said}{status}") if isinstance(status, str) else (status, said)
+
+    return run_it
 
 
 @pytest.fixture(scope="module")
@@ -150,34 +169,6 @@ def test_a_sweep_combines_its_jobs_and_gather_alone_does_the_same(sweep):
     assert ((folder / "progress.pdf").read_bytes(), (folder / "progress.png").read_bytes()) == figure
 
 
-def test_a_parallel_launcher_makes_the_same_table(tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    done = command("run.py", "-m", "seed=1,0", *SMALL, "study.instances=2", *launcher, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "results/verify").iterdir()
-    parallel = outputs.read_table(folder / "table.parquet")
-    jobs = [[f"seed={seed}", *SMALL, "study.instances=2"] for seed in (0, 1)]
-    tables = {folders.name(job): outputs.read_table(computed(job, tmp_path / f"seed{i}")) for i, job in enumerate(jobs)}
-    serial = gather.combine(tables)
-    assert [job[:6] for job in parallel["job"].unique()] == ["seed=0", "seed=1"]
-    pd.testing.assert_frame_equal(parallel, serial, check_categorical=False)
-    assert json.dumps(parallel.attrs, sort_keys=True) == json.dumps(serial.attrs, sort_keys=True)
-
-
-def test_a_job_that_fails_is_named_and_the_others_are_kept(tmp_path):
-    done = command("run.py", "-m", "study.instances=0,2", *SMALL, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "instances is 0" in done.stderr
-    (folder,) = (tmp_path / "results/verify").iterdir()
-    table = outputs.read_table(folder / "table.parquet")
-    assert set(table["instances"][table["mdp"] == "riverswim"]) == {2}
-    assert "combined 1 of 2 jobs" in done.stdout
-    (error,) = folder.glob("study.instances=0*/error.txt")
-    assert error.read_text().startswith("ValueError: instances is 0; give at least 1")
-    assert "Traceback" in error.read_text()
-
-
 UNREADABLE = {"unread": "one = 1\ndef two(:\n", "unnamed": "one = 1\n\nthree = two\n", "lacking": "import no_such_thing\n"}
 """Modules of claims that cannot be imported, by name."""
 
@@ -203,14 +194,15 @@ UNREADABLE = {"unread": "one = 1\ndef two(:\n", "unnamed": "one = 1\n\nthree = t
         (["results=taken/inside"], "cannot write results to taken/inside"),
     ],
 )
-def test_a_mistake_is_named_before_anything_is_computed(arguments, message, tmp_path):
+def test_a_mistake_is_named_before_anything_is_computed(arguments, message, typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("a file where a folder should be")
     for name, text in UNREADABLE.items():
         (tmp_path / f"{name}.py").write_text(text)
-    done = command("run.py", *arguments, cwd=tmp_path)
-    assert done.returncode != 0
-    assert message in done.stderr
-    assert "bounds=" not in "".join(arguments) or "Traceback" not in done.stderr
+    status, said = typed(run.main, *arguments)
+    assert status != 0
+    assert message in said
+    assert "bounds=" not in "".join(arguments) or "Traceback" not in said
     assert not list(tmp_path.rglob("table.parquet"))
 
 
@@ -220,24 +212,6 @@ def test_a_sweep_into_a_place_that_cannot_be_written_says_so(tmp_path):
     assert done.returncode != 0
     assert "cannot write results to taken" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_users_bound_is_verified_with_the_others(tmp_path):
-    (tmp_path / "my_bounds.py").write_text(
-        "from bounds import bound\n"
-        "@bound('mine', source='a guess', formula=r'\\\\epsilon', status='false')\n"
-        "def mine(c):\n    return 0.1 * c.eps_A * c.tv_max\n"
-    )
-    done = command(
-        "run.py", "study=verify", "bounds=[my_bounds]", "study.claims=[mine,kl-trpo]", "study.mdps=[riverswim]",
-        "study.instances=3", "study.gammas=[0.9]", cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "results/verify").iterdir()
-    summary = pd.read_csv(folder / "summary.csv").set_index("claim")
-    assert summary.loc["mine", "verdict"] == "broken, as it should be"
-    assert summary.loc["kl-trpo", "verdict"] == "holds"
-    assert {"claims.pdf", "gamma.pdf", "distance.png"} <= {path.name for path in folder.iterdir()}
 
 
 def test_improvement_runs_from_the_command_line_and_its_figures_can_be_drawn_again(tmp_path):
@@ -261,7 +235,7 @@ def test_improvement_runs_from_the_command_line_and_its_figures_can_be_drawn_aga
     assert {path.name: path.read_bytes() for path in folder.glob("*.p*") if path.suffix in (".pdf", ".png")} == before
 
 
-def test_figures_of_what_is_no_table_say_so(tmp_path):
+def test_figures_of_what_is_no_table_say_so(typed, tmp_path):
     np.save(tmp_path / "table.npy", np.zeros(3))
     outputs.write_table(pd.DataFrame({"study": ["verify"]}), tmp_path / "old.parquet")
     for path, said in {
@@ -269,7 +243,7 @@ def test_figures_of_what_is_no_table_say_so(tmp_path):
         tmp_path / "old.parquet": "not as this version of its study writes it",
         tmp_path: "is a folder; give the table in it",
     }.items():
-        done = command("figures.py", str(path), cwd=tmp_path)
-        assert done.returncode != 0
-        assert said in done.stderr
-        assert "Traceback" not in done.stderr
+        status, told = typed(figures.main, str(path))
+        assert status != 0
+        assert said in told
+        assert "Traceback" not in told

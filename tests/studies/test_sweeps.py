@@ -100,9 +100,8 @@ def assert_same(cwd, undisturbed):
 
 
 def test_a_sweep_killed_anywhere_goes_on_and_repeats_nothing(place, undisturbed):
-    """Killed while it writes a job's table, right after, between two jobs, and at every stage of combining them."""
-    kills = [f"before:{NAMES[0]}/table.parquet", f"after:{NAMES[0]}/table.parquet", f"before:{NAMES[1]}/table.parquet"]
-    kills += ["after:jobs.csv", "after:table.parquet", "before:claims.png", "before:summary.csv"]
+    """Killed while it writes a job's table, between two jobs, and while it combines them."""
+    kills = [f"before:{NAMES[0]}/table.parquet", f"after:{NAMES[0]}/table.parquet", "after:jobs.csv", "before:claims.png"]
     standing = {}
     for kill in kills:
         code, said = sweep(place, kill=kill)
@@ -185,7 +184,11 @@ def test_every_job_has_its_row_whatever_became_of_it(place):
     code, said = sweep(place, jobs=["study.instances=0,2", *JOB])
     assert code == 1
     assert re.findall(r"(\d) of 2 jobs have ended, 1 failed", said)[-1] == "2"
+    assert "combined 1 of 2 jobs" in said
     where = folder(place)
+    (error,) = where.glob("study.instances=0*/error.txt")
+    assert error.read_text().startswith("ValueError: instances is 0; give at least 1")
+    assert "Traceback" in error.read_text()
     (where / "later").mkdir()
     (where / ".submitit/17").mkdir(parents=True)  # logs of a launcher are no job
     assert gather.gather(where) is False
