@@ -11,7 +11,7 @@ report: .venv/installed  ## run the default studies and build the report on them
 	$(BIN)/python studies/report.py
 
 test: .venv/installed  ## run all tests
-	$(BIN)/pytest tests/ -n 2
+	$(BIN)/pytest tests/ -n 2 --dist worksteal
 
 check: .venv/installed  ## lint, formatting and types
 	$(BIN)/ruff check .

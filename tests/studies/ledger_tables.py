@@ -37,28 +37,29 @@ def ahead(first, second):
     return build
 
 
+USUAL = {"level": 0.5, "falls": 0.0, "kl": 1.0, "backtracks": 0.0}
+
+
 def updates(study, arms, runs=RUNS, iterations=10):
     """trust_region and neural_truth: for each arm its labels, and for each run its level, falls, KL and backtracks."""
-    rows = []
+    tables = []
+    run, iteration = np.repeat(np.arange(runs), iterations), np.tile(np.arange(iterations), runs)
     for labels, numbers in arms:
-        for run in range(runs):
-            level, falls = numbers.get("level", np.full(runs, 0.5))[run], int(numbers.get("falls", np.zeros(runs))[run])
-            eta = np.append(0.0, np.full(iterations, level))
-            improvement = np.where(np.arange(iterations) < falls, -0.1, 0.1)
-            rows.append(
-                pd.DataFrame(
-                    {
-                        **{"mdp": "m", "algorithm": "a", "region": "mean_kl", **labels},
-                        **{"delta": 0.01, "seed": 0, "instance": run, "iteration": np.arange(iterations)},
-                        **{"eta_old": eta[:-1], "eta_new": eta[1:], "L": eta[1:], "gap": 0.0, "tv_max": 0.1},
-                        **{"kl_max": 0.01 * numbers.get("kl", np.ones(runs))[run], "kl_mean": 0.01},
-                        **{"claim": "kl-trpo", "penalty": 1.0, "usage": 0.1, "verdict": "holds", "gamma": 0.9},
-                        **{"surrogate_gain": 0.1, "improvement": improvement, "eta_star": 1.0},
-                        "backtracks": np.arange(iterations) < numbers.get("backtracks", np.zeros(runs))[run],
-                    }
-                )
+        of = {name: numbers.get(name, np.full(runs, usual))[run] for name, usual in USUAL.items()}
+        tables.append(
+            pd.DataFrame(
+                {
+                    **{"mdp": "m", "algorithm": "a", "region": "mean_kl", **labels},
+                    **{"delta": 0.01, "seed": 0, "instance": run, "iteration": iteration},
+                    **{"eta_old": np.where(iteration, of["level"], 0.0), "eta_new": of["level"], "L": of["level"], "gap": 0.0},
+                    **{"tv_max": 0.1, "kl_max": 0.01 * of["kl"], "kl_mean": 0.01},
+                    **{"claim": "kl-trpo", "penalty": 1.0, "usage": 0.1, "verdict": "holds", "gamma": 0.9},
+                    **{"surrogate_gain": 0.1, "improvement": np.where(iteration < of["falls"], -0.1, 0.1), "eta_star": 1.0},
+                    "backtracks": iteration < of["backtracks"],
+                }
             )
-    return pd.concat(rows, ignore_index=True).assign(study=study)
+        )
+    return pd.concat(tables, ignore_index=True).assign(study=study)
 
 
 WHERE = {
