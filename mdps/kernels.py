@@ -47,6 +47,7 @@ class Deferred:
         return self._compiled
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call what numba made of it."""
         return self.compiled(*args, **options)
 
 
