@@ -267,8 +267,8 @@ def test_an_agent_whose_module_cannot_be_imported(tmp_path, monkeypatch):
     (tmp_path / "poor_agent.py").write_text("import tianshou_of_another_name\n")
     with pytest.raises(ValueError, match=r"poor_agent\.py, line 1: ModuleNotFoundError: No module named 'tianshou_of_another"):
         agent("poor_agent:train")
-    with pytest.raises(ValueError, match=r"Expected a file poor_agent\.py in .*; write its name without \.py"):
-        agent("poor_agent.py:train")
+    with pytest.raises(ValueError, match=r"Expected a file my_agent\.py in .*; write its name without \.py"):
+        agent("my_agent.py:train")
 
 
 def test_mistakes_are_named():

@@ -18,13 +18,13 @@ from studies.records import COLUMNS, CONTRACT
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
-    "mdp=[riverswim,shared_law]",
+    "mdp=[riverswim]",
     "study.iterations=3",
     "study.starts=1",
     "study.aggregations=1",
     "study.claims=[kl-trpo,cpo-tv]",
 ]
-TINY_NAME = "mdp=riverswim+shared_law__study.iterations=3__study.starts=1__study.aggregations=1__study.claims=kl-trpo+cpo-tv"
+TINY_NAME = "mdp=riverswim__study.iterations=3__study.starts=1__study.aggregations=1__study.claims=kl-trpo+cpo-tv"
 
 SMALL = ["study=verify", "study.claims=[G11]", "study.mdps=[riverswim]", "study.gammas=[0.9]"]  # one figure only
 
@@ -89,7 +89,7 @@ def test_the_table_keeps_the_contract_and_what_made_it(single):
     assert tuple(table.columns) == COLUMNS
     assert COLUMNS[: len(CONTRACT)] == CONTRACT
     assert set(table["verdict"]) <= {"holds", "violated"}
-    assert len(table) == 2 * 2 * 3 * (2 + 2) * table["claim"].nunique()  # processes, regions, updates; tied or not, neural starts
+    assert len(table) == 2 * 3 * (2 + 2) * table["claim"].nunique()  # regions, updates; tied or not, neural starts
     assert table.attrs["study"] == "trust_region"
     assert table.attrs["config"]["study"]["iterations"] == 3
     assert table.attrs["config"]["mdp"]["riverswim"]["gamma"] == 0.9
