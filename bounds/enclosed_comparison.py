@@ -25,6 +25,7 @@ from bounds.enclosed_planes import empty, expanded, matrix, table
 from bounds.enclosure import FUNCTIONS, UFUNCS, Enclosure, binary, pair
 from bounds.optimum import optimal_values
 from bounds.sharper import sqrt_horizon
+from bounds.tables import first_largest, one_hot
 from mdps.elimination import backup, eliminate
 from mdps.evaluate import Evaluation
 from mdps.mdp import MDP, Array
@@ -87,7 +88,7 @@ def _optimal_values(c: Comparison, enclosed: Comparison) -> Enclosure:
     """
     V, horizon = optimal_values(c), cast(Enclosure, enclosed.horizon)
     Q = backup(c.mdp.P, c.mdp.R, c.gamma, V - V.mean(-1, keepdims=True))
-    best: Any = _evaluated(enclosed.mdp, c.mdp, np.eye(c.mdp.A)[Q.argmax(-1)])
+    best: Any = _evaluated(enclosed.mdp, c.mdp, one_hot(first_largest(Q), c.mdp.A))
     above: Enclosure = np.maximum(best.A.max((-2, -1)), 0.0) * horizon
     half = 0.5 * above.bounds()[1][..., None]
     return cast(Enclosure, best.V + Enclosure(half, half))

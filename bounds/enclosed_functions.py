@@ -152,10 +152,15 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     if isinstance(condition, Maybe) and (either := condition.open).any():
         known, hull = _where(condition.certainly, x, y), _hull(Enclosure(*pair(x)), Enclosure(*pair(y)))
         return _where(either, hull, known)
-    condition = condition.certainly if isinstance(condition, Maybe) else condition
+    condition = condition.certainly if isinstance(condition, Maybe) else np.asarray(condition)
     if not isinstance(x, Enclosure) and not isinstance(y, Enclosure):
         return np.where(condition, x, y)
     (a, ra), (b, rb) = pair(x), pair(y)
+    shape = np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b))
+    if condition.all():
+        return Enclosure(a, ra).broadcast(shape)
+    if not condition.any():
+        return Enclosure(b, rb).broadcast(shape)
     return Enclosure(np.where(condition, a, b), np.where(condition, ra, rb))
 
 
@@ -256,8 +261,8 @@ ARRAYWISE: dict[Any, Callable[..., Any]] = {
     np.size: lambda x: x.size,
     np.stack: _joined(np.stack),
     np.concatenate: _joined(np.concatenate),
-    np.zeros_like: lambda x: Enclosure(np.zeros(x.shape)),
-    np.ones_like: lambda x: Enclosure(np.ones(x.shape)),
+    np.zeros_like: lambda x: Enclosure(0.0).broadcast(x.shape),
+    np.ones_like: lambda x: Enclosure(1.0).broadcast(x.shape),
     np.sum: lambda x, axis=None, keepdims=False: x.sum(axis, keepdims),
     np.max: lambda x, axis=None, keepdims=False: x.max(axis, keepdims),
     np.min: lambda x, axis=None, keepdims=False: x.min(axis, keepdims),

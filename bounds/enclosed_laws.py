@@ -34,9 +34,9 @@ class Advantages(Enclosure):
         same: NDArray[np.intp] = ((R[..., :, None] == R[..., None, :]) & rows).argmax(-1)
         return np.broadcast_to(same, self.shape)
 
-    def argmax(self, axis: int, alike: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    def argmax(self, axis: int, alike: Callable[[], NDArray[np.intp]] | None = None) -> NDArray[np.intp]:
         """Index of the first largest advantage along an axis."""
-        return super().argmax(axis, self.alike() if axis in (-1, self.ndim - 1) else None)
+        return super().argmax(axis, self.alike if axis in (-1, self.ndim - 1) else None)
 
 
 class Distributions(Enclosure):

@@ -12,10 +12,12 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from bounds.arranged import padded
 from bounds.enclosure import pair
 from bounds.rounding import above, below
 from mdps.kernels import chunked
-from mdps.lanes import TABLE
+from mdps.lane_masks import choose, fetch, keep, largest, start
+from mdps.lanes import TABLE, WIDTH, lanes
 from mdps.mdp import Array
 
 _LESS, _MORE, _LEAST = 1 - 2.0**-52, 1 + 2.0**-52, 2.0**-1074
@@ -37,11 +39,10 @@ class Told(NamedTuple):
 def told(lhs: Any, rhs: Any, batch: tuple[int, ...]) -> Told:
     """Compare two sides [*B, ...] of one shape, enclosures or floats."""
     count = math.prod(batch)
-    holds, violated = np.ones(count, np.bool_), np.zeros(count, np.bool_)
-    least, most = np.zeros(count), np.zeros(count)
+    holds, violated, least, most = (np.empty((1, max(count, WIDTH)), kind) for kind in (bool, bool, float, float))
     tables = [_matrix(x, np.shape(side), len(batch), count) for side in (lhs, rhs) for x in pair(side)]
     _told(*tables, holds, violated, least, most)
-    return Told(holds.reshape(batch), violated.reshape(batch), least.reshape(batch), most.reshape(batch))
+    return Told(*(found[0, :count].reshape(batch) for found in (holds, violated, least, most)))
 
 
 def _matrix(table: Any, shape: tuple[int, ...], axes: int, count: int) -> Array:
@@ -50,31 +51,36 @@ def _matrix(table: Any, shape: tuple[int, ...], axes: int, count: int) -> Array:
     if table.shape != shape:
         table = np.broadcast_to(table, shape)
     if axes == len(shape) == 1:
-        return np.ascontiguousarray(table)[None]
+        return padded(np.ascontiguousarray(table)[None])
     if not any(table.strides[axes:]):
         table = table.reshape(*shape[:axes], -1)[..., :1]
-    return np.ascontiguousarray(table.reshape(count, -1).T)
+    return padded(np.ascontiguousarray(table.reshape(count, -1).T))
 
 
-_DECISIONS = types.boolean[::1]
+_DECISIONS, _NUMBERS = types.boolean[:, ::1], types.float64[:, ::1]
 
 
-@chunked(types.void(*[TABLE] * 4, _DECISIONS, _DECISIONS, types.float64[::1], types.float64[::1]))
+@chunked(types.void(*[TABLE] * 4, _DECISIONS, _DECISIONS, _NUMBERS, _NUMBERS))
 def _told(a: Any, ra: Any, b: Any, rb: Any, holds: Any, violated: Any, least: Any, most: Any) -> None:
-    for k in range(max(a.shape[0], ra.shape[0], b.shape[0], rb.shape[0])):
-        x, rx = a[min(k, a.shape[0] - 1)], ra[min(k, ra.shape[0] - 1)]
-        y, ry = b[min(k, b.shape[0] - 1)], rb[min(k, rb.shape[0] - 1)]
-        for i in range(holds.shape[0]):
-            left, left_most = below(x[i], rx[i]), above(x[i], rx[i])
-            right, right_most = below(y[i], ry[i]), above(y[i], ry[i])
-            holds[i] &= left_most <= right
-            violated[i] |= left > right_most
-            low = max((left / right_most) * _LESS - _LEAST, 0.0)
-            low = low if low < np.inf or left == np.inf else _LARGEST
-            low = low if right_most > 0.0 else np.inf
-            low = 0.0 if (left <= 0.0) | (right_most == np.inf) else low
-            high = (left_most / right) * _MORE + _LEAST
-            high = high if right > 0.0 else np.inf  # the right may be 0 where its end is below
-            high = 0.0 if (left_most <= 0.0) | (right == np.inf) else high
-            least[i] = low if low > least[i] else least[i]
-            most[i] = high if high > most[i] else most[i]
+    count = holds.shape[1]
+    for block in range((count + WIDTH - 1) // WIDTH):
+        at = start(block, count)
+        least_yet, most_yet = lanes(0.0), lanes(0.0)
+        broken = least_yet != most_yet
+        kept = ~broken
+        for k in range(max(a.shape[0], ra.shape[0], b.shape[0], rb.shape[0])):
+            x, rx = fetch(a, min(k, a.shape[0] - 1), at), fetch(ra, min(k, ra.shape[0] - 1), at)
+            y, ry = fetch(b, min(k, b.shape[0] - 1), at), fetch(rb, min(k, rb.shape[0] - 1), at)
+            left, left_most, right, right_most = below(x, rx), above(x, rx), below(y, ry), above(y, ry)
+            kept &= left_most <= right
+            broken |= left > right_most
+            low = largest(lanes(0.0), (left / right_most) * _LESS - _LEAST)
+            low = choose((low < np.inf) | (left == np.inf), low, _LARGEST)
+            low = choose(right_most > 0.0, low, np.inf)
+            least_yet = largest(least_yet, choose((left <= 0.0) | (right_most == np.inf), 0.0, low))
+            high = choose(right > 0.0, (left_most / right) * _MORE + _LEAST, np.inf)  # the right may be 0 where its end is below
+            most_yet = largest(most_yet, choose((left_most <= 0.0) | (right == np.inf), 0.0, high))
+        keep(kept, holds, 0, at)
+        keep(broken, violated, 0, at)
+        keep(least_yet, least, 0, at)
+        keep(most_yet, most, 0, at)

@@ -148,8 +148,8 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
         """The numbers, moved to the nearest end where they lie outside [low, high]."""
         return cast(Enclosure, np.minimum(np.maximum(self, low), high))
 
-    def argmax(self, axis: int, alike: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Index of the first largest entry along an axis; ``alike`` are the first indices of entries that are the same number.
+    def argmax(self, axis: int, alike: Callable[[], NDArray[np.intp]] | None = None) -> NDArray[np.intp]:
+        """Index of the first largest entry along an axis; ``alike()``: the first index of an entry that is the same number.
 
         Raises
         ------
@@ -161,9 +161,11 @@ class Enclosure(NDArrayOperatorsMixin, Numbers):
         top, least = np.take_along_axis(self.mid, index, axis), np.take_along_axis(low, index, axis)
         tied = (self.mid == top) & (self.rad == 0) & (np.take_along_axis(self.rad, index, axis) == 0)
         others = np.arange(self.shape[axis]).reshape([-1 if a == axis % self.ndim else 1 for a in range(self.ndim)]) != index
-        if alike is not None:
-            tied, index = tied | (alike == np.take_along_axis(alike, index, axis)), np.take_along_axis(alike, index, axis)
         rival = (high >= least) & ~tied & others
+        if alike is not None and rival.any():
+            first = alike()
+            index = np.take_along_axis(first, index, axis)
+            rival &= first != index
         if rival.any() and (choices := _CHOICES.get()) is not None:
             choices.append(rival.any(axis))
         elif rival.any():

@@ -9,6 +9,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from bounds.enclosure import FUNCTIONS, Axis, Enclosure
+from bounds.tables import connected
 
 
 class Maybe(NDArrayOperatorsMixin):
@@ -72,7 +73,9 @@ class Maybe(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = ufunc.__name__.replace("logical_", "bitwise_")
         if name == "_connected" and method == "__call__":  # more edges connect more
-            return Maybe(ufunc(inputs[0].possibly), ufunc(inputs[0].certainly))
+            edges = inputs[0]
+            certainly = connected(edges.certainly)
+            return Maybe(connected(edges.possibly) if edges.open.any() else certainly, certainly)
         kwargs.pop("out", None)  # of an in-place &=, whose name is bound to the result
         if method != "__call__" or kwargs or name not in ("bitwise_and", "bitwise_or", "bitwise_not", "invert"):
             return NotImplemented

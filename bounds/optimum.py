@@ -11,7 +11,7 @@ from bounds.comparison import Comparison, once
 from bounds.steps import worth
 from bounds.tables import centred, normalised, stacked
 from mdps import repeated
-from mdps.mdp import MDP, Array, uniform_policy
+from mdps.mdp import MDP, Array
 from mdps.numbers import Numbers
 from mdps.optimal import optimal_policy
 
@@ -32,7 +32,7 @@ def natural_values(mdp: MDP, *steps: Array) -> list[list[Array]]:
     if not any(isinstance(step, Numbers) for step in steps):
         found = repeated.natural_values(mdp, stacked(*steps))
         return [[found[..., k, t, :] for t in range(repeated.STEPS)] for k in range(len(steps))]
-    start = worth(mdp, uniform_policy(mdp))[1]
+    start = worth(mdp, np.broadcast_to(1.0 / mdp.A, mdp.R.shape))[1]
     at_once = enclosed_steps.natural_values(mdp, start, *steps)
     if at_once is not None:
         return [[at_once[..., k, t, :] for t in range(repeated.STEPS)] for k in range(len(steps))]
