@@ -130,7 +130,8 @@ class Claim:
             applies = applies.reshape(batch + (1,) * (lhs.ndim - len(batch)))
             lhs, rhs = np.where(applies, lhs, 0.0), np.where(applies, rhs, 0.0)
         for name, side in (("left", lhs), ("right", rhs)):
-            if isinstance(side, np.ndarray) and side.min() >= 0:
+            middle = getattr(side, "mid", side)  # of an enclosure: where that is not negative, its upper end is not
+            if isinstance(middle, np.ndarray) and middle.min() >= 0:
                 continue
             if np.isnan(side).any():
                 where = np.argwhere(np.isnan(side))[0].tolist()
