@@ -77,7 +77,7 @@ def _told(a: Any, ra: Any, b: Any, rb: Any, holds: Any, violated: Any, least: An
             low = largest(lanes(0.0), (left / right_most) * _LESS - _LEAST)
             low = choose((low < np.inf) | (left == np.inf), low, _LARGEST)
             low = choose(right_most > 0.0, low, np.inf)
-            least_yet = largest(least_yet, choose((left <= 0.0) | (right_most == np.inf), 0.0, low))
+            least_yet = largest(least_yet, choose(left <= 0.0, 0.0, low))  # inf / inf is nan, which is passed over
             high = choose(right > 0.0, (left_most / right) * _MORE + _LEAST, np.inf)  # the right may be 0 where its end is below
             most_yet = largest(most_yet, choose((left_most <= 0.0) | (right == np.inf), 0.0, high))
         keep(kept, holds, 0, at)

@@ -8,6 +8,7 @@ import pytest
 from bounds import Outcome, certify, certify_batch, compare
 from bounds.catalogue import Claim
 from bounds.comparison import once
+from bounds.enclosed_laws import Advantages
 from bounds.enclosure import Enclosure, choices
 from mdps import MDP
 
@@ -43,6 +44,22 @@ def test_a_choice_is_open_where_another_entry_may_be_the_largest():
     np.testing.assert_array_equal((-decided).argmin(-1), index[~unsure])
     with pytest.raises(ArithmeticError, match="is open"):
         Enclosure(mid, rad).argmax(-1)
+
+
+def test_actions_that_do_the_same_leave_nothing_open_and_the_first_of_them_is_taken():
+    """Action 2 does what action 0 does, in all three states; action 1 something else, and is nearly as good in state 1 alone."""
+    P = np.zeros((3, 3, 3))
+    P[:, 1, 1] = P[:, [0, 2], 0] = 1
+    process = MDP(P, [[1, 2, 1]] * 3, [1, 0, 0], 0.9)
+    mid = np.array([[1, 0.5, 1 + 1e-12], [1, 1 + 1e-13, 1 + 1e-12], [0.5, 1, 0.5]])
+    A = Advantages(mid, np.full((3, 3), 1e-11), process)
+    with choices() as found:
+        np.testing.assert_array_equal(A.argmax(-1), [0, 0, 1])
+    np.testing.assert_array_equal(found, [[False, True, False]])
+    other = Advantages(mid, np.full((3, 3), 1e-11), MDP(P, [[1, 2, 1.5]] * 3, [1, 0, 0], 0.9))
+    with choices() as found:
+        np.testing.assert_array_equal(other.argmax(-1), [2, 2, 1])
+    np.testing.assert_array_equal(found, [[True, True, False]])
 
 
 def test_who_asked_last_is_told():

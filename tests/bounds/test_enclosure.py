@@ -17,6 +17,7 @@ from bounds.instances import STRUCTURED
 from bounds.maybe import Maybe
 from bounds.pairs import PAIRINGS
 from bounds.sharper import sqrt_horizon
+from bounds.tables import connected
 from mdps.elimination import eliminate
 
 
@@ -195,6 +196,31 @@ def test_decisions():
     assert Enclosure([1.0, 2.0, 2.0]).argmax(-1) == 1
     with pytest.raises(TypeError, match="no float array"):
         np.asarray(x)
+
+
+@pytest.mark.parametrize("where", [[True] * 3, [False] * 3, [True, False, True]])
+def test_a_choice_has_the_shape_of_all_its_parts(where):
+    condition, x, y = np.array(where)[:, None], np.arange(4.0), np.float64(7)
+    for given in (condition, Maybe(condition, condition)):
+        for first, second in ((Enclosure(x, 0.5), y), (x, Enclosure(y, 0.25)), (Enclosure(y), Enclosure(x, 0.5))):
+            found = np.where(given, first, second)
+            parts = [(z.mid, z.rad) if isinstance(z, Enclosure) else (z, 0.0) for z in (first, second)]
+            for now, a, b in zip((found.mid, found.rad), *parts, strict=True):
+                np.testing.assert_array_equal(now, np.broadcast_to(np.where(condition, a, b), (3, 4)), strict=True)
+
+
+@pytest.mark.parametrize("planes", [False, True])
+def test_more_edges_may_connect_more(planes):
+    """Of three states: a ring of which one edge is open, a whole ring, and one that lacks an edge."""
+    certainly = np.stack([np.roll(np.eye(3, dtype=bool), 1, 1)] * 3)
+    certainly[0, 2, 0] = certainly[2, 0, 1] = False
+    possibly = certainly.copy()
+    possibly[0, 2, 0] = True
+    if planes:
+        possibly, certainly = (np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0) for x in (possibly, certainly))
+    found = connected(Maybe(possibly, certainly))
+    np.testing.assert_array_equal(found.possibly, [True, True, False])
+    np.testing.assert_array_equal(found.certainly, [False, True, False])
 
 
 def test_an_open_premise_leaves_room_for_zero():

@@ -15,12 +15,16 @@ def part(x):
 """
 OUTER = """
 from numba import types
-from mdps.kernels import chunked, kernel
+from mdps.kernels import chunked, inner, kernel
 from part import part
+
+@inner("f8(f8)")
+def tenfold(x):  # compiled on the way to what calls it, of the same file
+    return 10 * part(x)
 
 @chunked("f8(f8)")
 def whole(x):
-    return 10 * part(x)
+    return tenfold(x)
 
 @kernel("(f8[:],f8[:])", "(a)->()")
 def every(x, out):
