@@ -1,6 +1,6 @@
 """How kernels are compiled: when first called, to disk, by one process at a time, and anew when any of them has changed.
 
-A program loads the kernels that it calls, and of those that they call in turn none: it imports in a third of the time.
+A program loads the kernels that it calls, and none of those that they call in turn: an import alone loads no kernel.
 
 A kernel has others inlined in it, from other files, and numba compares its own file only with what it has on disk. So that no
 kernel keeps the old code of another, all of a package are compiled again where one has changed, and with those of this package

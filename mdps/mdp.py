@@ -169,7 +169,8 @@ def instances(whole: Any, batch: tuple[int, ...]) -> Iterator[Any]:
         At once, if there is none: it is a single one.
     """
     if not batch:
-        raise TypeError(f"this {type(whole).__name__} is of a single process and has no instances to iterate over")
+        name = type(whole).__name__
+        raise TypeError(f"this {name} is of a single process and has no instances to iterate over; put it in a list, [it]")
     return (whole[i] for i in range(batch[0]))
 
 

@@ -214,7 +214,7 @@ def _version() -> str:
 def sources(modules: Sequence[ModuleType]) -> str:
     """Hash of the project's Python files and of the given modules' files."""
     own = [path for package in ("mdps", "bounds", "trpo", "studies") for path in sorted((ROOT / package).rglob("*.py"))]
-    files = own + [Path(module.__file__) for module in modules if module.__file__]
+    files = own + [Path(file) for module in modules if (file := getattr(module, "__file__", None))]
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")

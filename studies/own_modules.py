@@ -25,7 +25,7 @@ def imported(name: str, asker: str) -> ModuleType:
         sys.path.append(str(Path.cwd()))
     try:
         return importlib.import_module(name)
-    except Exception as error:  # it may fail in any way
+    except (Exception, SystemExit) as error:  # it may fail in any way, and end the program
         said = f"{asker} names the module {name!r}, which cannot be"
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             stem = name.removesuffix(".py")
@@ -36,21 +36,26 @@ def imported(name: str, asker: str) -> ModuleType:
         raise ValueError(f"{said} imported: {_place(error)}: {type(error).__name__}: {what}. Mend it, or leave it out") from error
 
 
+def of_bounds(names: str | Sequence[str]) -> list[ModuleType]:
+    """Import the modules of claims that ``bounds`` names, one or several: they register themselves; see :func:`imported`."""
+    return [imported(name, "bounds") for name in ([names] if isinstance(names, str) else names)]
+
+
 def import_bounds(names: str | Sequence[str]) -> list[ModuleType]:
-    """Import a user's modules of claims, which register themselves.
+    """Import a user's modules of claims for a command.
 
     Raises
     ------
     SystemExit
-        If one cannot be imported (:func:`imported`): the command ends with the message.
+        If one cannot be imported: the command ends with the message.
     """
     try:
-        return [imported(name, "bounds") for name in ([names] if isinstance(names, str) else names)]
+        return of_bounds(names)
     except ValueError as error:
         raise SystemExit(str(error)) from None
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """File and line where an import failed."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(Path(error.filename))}, line {error.lineno}"

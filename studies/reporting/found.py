@@ -13,7 +13,7 @@ import pandas as pd
 
 from studies import made, outputs
 from studies.outputs import shown
-from studies.own_modules import imported
+from studies.own_modules import of_bounds
 from studies.reporting.content import plain
 
 CONFIGURED = tuple(sorted(path.stem for path in (outputs.ROOT / "conf" / "study").glob("*.yaml")))
@@ -187,8 +187,8 @@ def _typed(part: str) -> str:
     return f"{key}=[{value.replace('+', ',')}]" if "+" in value else part
 
 
-def _sources(modules: Sequence[str]) -> str:
+def _sources(modules: str | Sequence[str]) -> str:
     try:
-        return outputs.sources([imported(name, "bounds") for name in modules])
+        return outputs.sources(of_bounds(modules))
     except ValueError as error:
-        return f"unknown, since {', '.join(modules)} cannot be imported ({error})"
+        return f"unknown ({error})"

@@ -113,7 +113,7 @@ def test_iterating():
     mdp = MDP(P, R, START, [[0.0, 0.5], [0.9, 0.8], [0.1, 0.2]])
     assert [one.gamma.tolist() for one in mdp] == mdp.gamma.tolist()
     assert [float(one.gamma) for one in mdp[0]] == [0.0, 0.5]
-    with pytest.raises(TypeError, match="this MDP is of a single process"):
+    with pytest.raises(TypeError, match=r"this MDP is of a single process .*; put it in a list, \[it\]"):
         list(MDP(P, R, START, 0.9))
     e = evaluate(mdp, uniform_policy(mdp))
     np.testing.assert_array_equal([one.eta for one in e], e.eta)

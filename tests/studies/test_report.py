@@ -1,6 +1,7 @@
 """The report: what it says of sound folders and of broken ones, and that the same tables give the same bytes."""
 
 import base64
+import importlib
 import inspect
 import io
 import json
@@ -28,7 +29,7 @@ from studies.reporting.defaults import Run
 from studies.reporting.document import report as document
 from studies.reporting.drawn import caption, thin
 from studies.reporting.findings import KINDS, TRUE, findings
-from studies.reporting.found import CONFIGURED, find
+from studies.reporting.found import CONFIGURED, age, find
 from studies.reporting.ledgers import verdict_grid
 from studies.reporting.page import formula, page
 from studies.reporting.printed import layout, pdf
@@ -229,6 +230,22 @@ def test_a_table_of_other_code_is_shown_with_both_hashes(results, tmp_path):
         assert part in said, said
     assert "1 of 1 table come" in words(place(made, "summary"))
     assert blocks(made, Picture)
+
+
+@pytest.mark.parametrize("named", ["own_claims", ["own_claims"]])
+def test_a_table_with_claims_of_ones_own_is_of_this_code_as_long_as_they_are(named, results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_claims", raising=False)
+    (tmp_path / "own_claims.py").write_text("one = 1\n")
+    code = outputs.sources([importlib.import_module("own_claims")])
+    table = outputs.read_table(results[2] / outputs.TABLE)
+    folder = reported.store(table, tmp_path / "verify" / "x", "study=verify", config={"bounds": named}, sources=code)
+    assert age(find([folder])[0]) == ""
+    monkeypatch.delitem(sys.modules, "own_claims")
+    (tmp_path / "own_claims.py").write_text("raise SystemExit\n")
+    importlib.invalidate_caches()
+    assert "sources `unknown (bounds names the module 'own_claims', which cannot be imported" in age(find([folder])[0])
 
 
 def test_a_table_of_this_code_has_no_notice(whole):

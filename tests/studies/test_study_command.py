@@ -48,7 +48,7 @@ def typed(monkeypatch, capsys):
         try:
             main()
         except SystemExit as end:
-            status = end.code
+            status = end.code or 0
         said = capsys.readouterr().err
         return (1, f"{said}{status}") if isinstance(status, str) else (status, said)
 
@@ -169,7 +169,12 @@ def test_a_sweep_combines_its_jobs_and_gather_alone_does_the_same(sweep):
     assert ((folder / "progress.pdf").read_bytes(), (folder / "progress.png").read_bytes()) == figure
 
 
-UNREADABLE = {"unread": "one = 1\ndef two(:\n", "unnamed": "one = 1\n\nthree = two\n", "lacking": "import no_such_thing\n"}
+UNREADABLE = {
+    "unread": "one = 1\ndef two(:\n",
+    "unnamed": "one = 1\n\nthree = two\n",
+    "lacking": "import no_such_thing\n",
+    "ending": "import sys\n\nsys.exit(0)\n",
+}
 """Modules of claims that cannot be imported, by name."""
 
 
@@ -185,6 +190,7 @@ UNREADABLE = {"unread": "one = 1\ndef two(:\n", "unnamed": "one = 1\n\nthree = t
         (["bounds=[unread]"], "module 'unread', which cannot be imported: unread.py, line 2: SyntaxError: invalid syntax"),
         (["bounds=[unnamed]"], "module 'unnamed', which cannot be imported: unnamed.py, line 3: NameError: name 'two' is not"),
         (["bounds=[lacking]"], "cannot be imported: lacking.py, line 1: ModuleNotFoundError: No module named 'no_such_thing'"),
+        (["bounds=[ending]"], "module 'ending', which cannot be imported: ending.py, line 3: SystemExit: 0. Mend it"),
         (["-m", "delta=0.1,0.01", "bounds=[unread]"], "which cannot be imported: unread.py, line 2: SyntaxError"),
         (["mdp=[]"], "mdp is empty; choose at least one"),
         (["region=[]"], "region is empty; choose at least one"),
