@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.catalogue import Claim
-from bounds.compare import compare
 from bounds.comparison import Comparison
-from bounds.enclosed_comparison import enclose
+from bounds.enclosed_comparison import enclose, enclose_tables
 from bounds.enclosed_usage import told
 from bounds.enclosure import Enclosure, choices, pair
 from bounds.verdicts import Interval, Outcome, Verdict
 from mdps.batches import rows
-from mdps.evaluate import evaluate_trusted
 from mdps.mdp import Array, trusted
 from mdps.planes import cut
 
@@ -66,7 +64,7 @@ def by_chunks(claims: list[Claim], c: Comparison, threads: int | None) -> list[K
         stop = min(start + size, pairs)
         P, R, rho0, gamma, *both = (cut(*table, start, stop) for table in tables)
         process = trusted(P, R, rho0, gamma)
-        enclosed = enclose(compare(process, *(evaluate_trusted(process, pi) for pi in both)))
+        enclosed = enclose_tables(process, *both)
         found = [_float_outcomes(claim, enclosed) for claim in claims]
         here = slice(stop - start)
         return [Known(k.holds[here], k.violated[here], k.least[here], k.most[here], k.error) for k in found]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bounds import planar_movement, spreads, tables
+from bounds import enclosed_solves, planar_movement, spreads, tables
 from bounds.distances import Distances
+from bounds.enclosure import Enclosure
 from mdps import planar_resolvent
 from mdps.elimination import Resolvent, backup, forward
 from mdps.mdp import MDP, Array, instances
@@ -312,6 +313,9 @@ def unit_values(chain: Resolvent) -> Array:
     found = planar_resolvent.unit_values(chain.factors, chain.time, chain.reference)
     if found is not None:
         return found
+    enclosed: Any = enclosed_solves.unit_values(chain.factors)
+    if enclosed is not None:
+        return cast(Array, Enclosure(*enclosed))
     return tables.stacked(*(chain.relative_values(unit)[0] for unit in np.eye(chain.time.shape[-1])))
 
 

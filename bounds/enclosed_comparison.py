@@ -26,6 +26,7 @@ from bounds.enclosure import FUNCTIONS, UFUNCS, Enclosure, binary, pair
 from bounds.optimum import optimal_values
 from bounds.sharper import sqrt_horizon
 from bounds.tables import first_largest, one_hot
+from mdps import repeated
 from mdps.elimination import backup, eliminate
 from mdps.evaluate import Evaluation
 from mdps.mdp import MDP, Array
@@ -38,11 +39,16 @@ def enclose(c: Comparison) -> Comparison:
     Every quantity and every side of a claim computed from it contains the true number. Where a premise is undecided a
     side contains zero besides.
     """
-    mdp = MDP(Law(c.mdp.P), Enclosure(c.mdp.R), Law(c.mdp.rho0), Enclosure(c.mdp.gamma))
-    old, new = (_evaluated(mdp, c.mdp, e.pi) for e in (c.old, c.new))
-    same = (c.gamma == 0) | (c.old.pi == c.new.pi).all((-2, -1))
-    enclosed = Comparison(old, replace(new, d=_visits(new.d, old.d, same)))
-    enclosed.__dict__["shared"] = _Answers(c, enclosed)
+    return enclose_tables(c.mdp, c.old.pi, c.new.pi)
+
+
+def enclose_tables(mdp: MDP, old: Array, new: Array) -> Comparison:
+    """The comparison of two policies on enclosures, from the float tables alone, which share their batch axes."""
+    normalised = MDP(Law(mdp.P), Enclosure(mdp.R), Law(mdp.rho0), Enclosure(mdp.gamma))
+    first, second = (_evaluated(normalised, mdp, pi) for pi in (old, new))
+    same = (mdp.gamma == 0) | (old == new).all((-2, -1))
+    enclosed = Comparison(first, replace(second, d=_visits(second.d, first.d, same)))
+    enclosed.__dict__["shared"] = _Answers(mdp, enclosed)
     return enclosed
 
 
@@ -53,10 +59,10 @@ def _visits(d: Any, other: Any, where: Any) -> Any:
 def _evaluated(mdp: MDP, floats: MDP, pi: Array) -> Evaluation:
     """The evaluation of a float table, in one kernel."""
     law: Any = Law(pi)
-    resolvent = eliminate(mdp.P, law, mdp.gamma)
-    factors: Any = resolvent.factors
     with np.errstate(all="ignore"):
-        V, Q, A, rho, d, eta = enclosed_evaluation.evaluate(floats, pi, factors.known)
+        known, (V, Q, A, rho, d, eta) = enclosed_evaluation.evaluate(floats, pi)
+    factors: Any = Factors(known)
+    resolvent = eliminate(mdp.P, law, mdp.gamma).with_factors(factors, known.time, known.reference)
     tables: dict[str, Any] = {"V": Enclosure(*V), "Q": Enclosure(*Q), "A": Advantages(*A, floats)}
     tables |= {"rho": Enclosure(*rho), "d": Distributions(*d), "eta": Enclosure(*eta)}
     return Evaluation(mdp=mdp, pi=law, resolvent=resolvent, **tables)
@@ -65,7 +71,7 @@ def _evaluated(mdp: MDP, floats: MDP, pi: Array) -> Evaluation:
 class _Answers(dict[Any, Any]):
     """``Comparison.shared``, with what enclosures answer in their own way: each found when it is first asked for."""
 
-    def __init__(self, floats: Comparison, enclosed: Comparison) -> None:
+    def __init__(self, floats: MDP, enclosed: Comparison) -> None:
         super().__init__()
         self.floats, self.enclosed = floats, ref(enclosed)  # which holds this: in a circle its tables would outlive their chunk
 
@@ -80,21 +86,22 @@ class _Answers(dict[Any, Any]):
         return answer
 
 
-def _optimal_values(c: Comparison, enclosed: Comparison) -> Enclosure:
+def _optimal_values(floats: MDP, enclosed: Comparison) -> Enclosure:
     """``V*`` [*B,S] between the values V of a policy that is greedy to them in floats, and V + max (A, 0)/(1-gamma).
 
     ``V* - V = (I - gamma P*)^-1 E_{a~pi*} A`` for an optimal pi* (performance difference), and the rows of the resolvent sum to
     1/(1-gamma). So which policy it is needs not be decided: where its advantages are at most zero, V is V*.
     """
-    V, horizon = optimal_values(c), cast(Enclosure, enclosed.horizon)
-    Q = backup(c.mdp.P, c.mdp.R, c.gamma, V - V.mean(-1, keepdims=True))
-    best: Any = _evaluated(enclosed.mdp, c.mdp, one_hot(first_largest(Q), c.mdp.A))
-    above: Enclosure = np.maximum(best.A.max((-2, -1)), 0.0) * horizon
+    old, horizon = cast(Advantages, enclosed.old.A), cast(Enclosure, enclosed.horizon)
+    V = repeated.optimal_values(floats, old.mid)
+    Q = backup(floats.P, floats.R, floats.gamma, V - V.mean(-1, keepdims=True))
+    best, A = (Enclosure(*known) for known in enclosed_evaluation.worth(floats, one_hot(first_largest(Q), floats.A)))
+    above: Enclosure = np.maximum(A.max((-2, -1)), 0.0) * horizon
     half = 0.5 * above.bounds()[1][..., None]
-    return cast(Enclosure, best.V + Enclosure(half, half))
+    return cast(Enclosure, best + Enclosure(half, half))
 
 
-_ANSWERS: dict[Any, Callable[[Comparison, Comparison], Any]] = {optimal_values: _optimal_values}
+_ANSWERS: dict[Any, Callable[[MDP, Comparison], Any]] = {optimal_values: _optimal_values}
 
 
 class Factors(Numbers):

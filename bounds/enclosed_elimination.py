@@ -54,6 +54,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
+from numpy.typing import NDArray
 
 from bounds import doubled
 from bounds.enclosed_accuracy import PLACES, accuracy, deviation
@@ -102,9 +103,7 @@ def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
     n, actions = P.mid.shape[-1], pi.mid.shape[-1]
     gamma = np.asarray(gamma, dtype=float)
     batch = np.broadcast_shapes(P.mid.shape[:-3], pi.mid.shape[:-2], gamma.shape)
-    wide = empty(batch, ()).shape[1]
-    reference: Any = np.empty(wide, np.int64)
-    high, low, time, time_low, error = (np.empty((k, wide)) for k in (n * n, n * n if twice else 1, n, n, PLACES))
+    to = space(batch, n, twice)
     (off_P, drift_P), (off_pi, drift_pi) = _deviation(P, batch, 3), _deviation(pi, batch, 2)
     _eliminate(
         expanded(matrix(P.mid, batch, 3), n * actions * n),
@@ -113,17 +112,33 @@ def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
         off_P + off_pi,
         drift_P + drift_pi,
         twice,
-        high,
-        low,
-        time,
-        time_low,
-        reference,
-        error,
+        *to,
     )
-    factors = table(high, batch, (n, n)), table(low, batch, (n, n) if twice else (1, 1))
-    times = table(time, batch, (n,)), table(time_low, batch, (n,))
-    count = math.prod(batch)
-    return Factors(*factors, *times, reference[:count].reshape(batch), table(error, batch, (PLACES,)), twice)
+    return to.factors(batch, n, twice)
+
+
+class Space(NamedTuple):
+    """Matrices that a kernel writes factors to."""
+
+    high: Array
+    low: Array
+    time: Array
+    time_low: Array
+    reference: NDArray[np.int64]
+    error: Array
+
+    def factors(self, batch: Shape, n: int, twice: bool) -> Factors:
+        """What was written."""
+        factors = table(self.high, batch, (n, n)), table(self.low, batch, (n, n) if twice else (1, 1))
+        times = table(self.time, batch, (n,)), table(self.time_low, batch, (n,))
+        reference = self.reference[: math.prod(batch)].reshape(batch)
+        return Factors(*factors, *times, reference, table(self.error, batch, (PLACES,)), twice)
+
+
+def space(batch: Shape, n: int, twice: bool) -> Space:
+    """Room for the factors of a batch with n states."""
+    high, low, time, time_low, error = (empty(batch, (k,)) for k in (n * n, n * n if twice else 1, n, n, PLACES))
+    return Space(high, low, time, time_low, np.empty(time.shape[1], np.int64), error)
 
 
 def _deviation(given: Table, batch: Shape, core: int) -> tuple[Array, Array]:
@@ -307,6 +322,62 @@ def _factored(
     return smallest(least, factor_plain(gamma, m, time))
 
 
+@inner(LANES(VECTOR, VECTOR, LANES, types.boolean, MATRIX, MATRIX, *[VECTOR] * 5, INDEX), allocates=True)
+def eliminated(
+    P: Any,
+    pi: Any,
+    gamma: Any,
+    twice: Any,
+    m: Any,
+    ml: Any,
+    time: Any,
+    tl: Any,
+    weight: Any,
+    weight_low: Any,
+    visits: Any,
+    reference: Any,
+) -> Any:
+    """Factor ``I - gamma P_pi`` of a tile and choose its references; the least product. ``visits`` is room to work in."""
+    reference[:] = time.shape[0] - 1
+    least = _factored(P, pi, gamma, twice, m, ml, time, tl, weight, weight_low, reference)
+    if tiles.rare(time):  # the reference is chosen as for floats, by floats: any will do
+        tiles.choose(m, time, visits, reference)
+        least = _factored(P, pi, gamma, twice, m, ml, time, tl, weight, weight_low, reference)
+    return least
+
+
+@inner(types.void(MATRIX, MATRIX, VECTOR, VECTOR, INDEX, VECTOR, types.boolean, *[OUT] * 4, types.int64[::1], OUT, SIZE))
+def put_factors(
+    m: Any,
+    ml: Any,
+    elapsed: Any,
+    elapsed_low: Any,
+    chosen: Any,
+    known_to: Any,
+    twice: Any,
+    high: Any,
+    low: Any,
+    time: Any,
+    time_low: Any,
+    reference: Any,
+    error: Any,
+    at: Any,
+) -> None:
+    """Write the factors of a tile."""
+    n = elapsed.shape[0]
+    for place in range(PLACES):
+        keep(get(known_to, (place,)), error, place, at)
+    for i in range(n):
+        keep(get(elapsed, (i,)), time, i, at)
+        keep(get(elapsed_low, (i,)), time_low, i, at)
+        for j in range(n):
+            keep(get(m, (i, j)), high, i * n + j, at)
+            if twice:
+                keep(get(ml, (i, j)), low, i * n + j, at)
+    for lane in range(WIDTH):
+        reference[at + lane] = chosen[lane]
+
+
 @chunked(types.void(*[TABLE] * 5, types.boolean, OUT, OUT, OUT, OUT, types.int64[::1], OUT))
 def _eliminate(
     P: Any,
@@ -340,20 +411,6 @@ def _eliminate(
         load(P, at, p)
         load(pi, at, law)
         discount = fetch(gamma, 0, at)
-        chosen[:] = n - 1
-        least = _factored(p, law, discount, twice, m, ml, elapsed, elapsed_low, weight, weight_low, chosen)
-        if tiles.rare(elapsed):  # the reference is chosen as for floats, by floats: any will do
-            tiles.choose(m, elapsed, visits, chosen)
-            least = _factored(p, law, discount, twice, m, ml, elapsed, elapsed_low, weight, weight_low, chosen)
+        least = eliminated(p, law, discount, twice, m, ml, elapsed, elapsed_low, weight, weight_low, visits, chosen)
         accuracy(fetch(off, 0, at), fetch(drift, 0, at), discount, least, n, actions, twice, known_to)
-        for place in range(PLACES):
-            keep(get(known_to, (place,)), error, place, at)
-        for i in range(n):
-            keep(get(elapsed, (i,)), time, i, at)
-            keep(get(elapsed_low, (i,)), time_low, i, at)
-            for j in range(n):
-                keep(get(m, (i, j)), high, i * n + j, at)
-                if twice:
-                    keep(get(ml, (i, j)), low, i * n + j, at)
-        for lane in range(WIDTH):
-            reference[at + lane] = chosen[lane]
+        put_factors(m, ml, elapsed, elapsed_low, chosen, known_to, twice, high, low, time, time_low, reference, error, at)

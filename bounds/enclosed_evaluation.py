@@ -17,9 +17,9 @@ from numba import types
 
 from bounds import doubled
 from bounds.doubled import DOUBLED, SMALL
-from bounds.enclosed_accuracy import LEAST, PLACES, RELATIVE, SOLVE
-from bounds.enclosed_elimination import Factors, lesser
-from bounds.enclosed_planes import OUT, REFERENCES, VECTOR, empty, expanded, load, matrix, references, table
+from bounds.enclosed_accuracy import PLACES, RELATIVE, SOLVE, accuracy
+from bounds.enclosed_elimination import Factors, eliminated, lesser, put_factors, space
+from bounds.enclosed_planes import INDEX, MATRIX, OUT, VECTOR, Shape, empty, expanded, load, matrix, table
 from bounds.enclosed_radii import checked, lost, source
 from bounds.enclosed_substitution import (
     ascend,
@@ -34,33 +34,53 @@ from bounds.enclosed_substitution import (
 from bounds.rounding import GROW, U, nonnegative, two_sum
 from mdps import tiles
 from mdps.kernels import chunked, inner
-from mdps.lane_masks import MASK, choose, keep, smallest, some, start
+from mdps.lane_masks import MASK, choose, fetch, keep, smallest, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
 from mdps.mdp import MDP, Array
 
 Pair = tuple[Array, Array]
 
 
-def evaluate(mdp: MDP, pi: Array, factors: Factors) -> tuple[Pair, ...]:
-    """V, Q, A, rho, d and eta with radii, for float tables and their elimination."""
-    f, states, actions = factors, mdp.S, mdp.A
-    batch = f.time.shape[:-1]
-    cores = ((states,), (states, actions), (states, actions), (states,), (states,), ())
-    given = [
-        (mdp.P, 3),
-        (pi, 2),
-        (mdp.R, 2),
-        (mdp.rho0, 1),
-        (mdp.gamma, 0),
-        (f.high, 2),
-        (f.low, 2),
-        (f.time, 1),
-        (f.time_low, 1),
-    ]
-    tables = [matrix(x, batch, core) for x, core in given]
-    tables[0] = expanded(tables[0], states * actions * states)
-    results = [empty(batch, core) for core in cores for _ in range(2)]
-    _evaluate(*tables, matrix(f.error, batch, 1), references(f.reference, batch), *results)
+def evaluate(mdp: MDP, pi: Array) -> tuple[Factors, tuple[Pair, ...]]:
+    """The elimination of float tables, then V, Q, A, rho, d and eta with radii."""
+    batch, given = _given(mdp, pi)
+    cores = ((mdp.S,), (mdp.S, mdp.A), (mdp.S, mdp.A), (mdp.S,), (mdp.S,), ())
+    factors, results = space(batch, mdp.S, True), _results(batch, cores)
+    _evaluate(*given, True, *factors, *results)
+    return factors.factors(batch, mdp.S, True), _pairs(batch, cores, results)
+
+
+def worth(mdp: MDP, pi: Array) -> tuple[Pair, ...]:
+    """V and A alone, with radii: nothing else is written to memory."""
+    batch, given = _given(mdp, pi)
+    cores = ((mdp.S,), (mdp.S, mdp.A))
+    rV, rA = _results(batch, cores[:1]), _results(batch, cores[1:])
+    left_out = [np.empty((1, 1))] * 6
+    _evaluate(*given, False, *space((), 1, True), *rV, *left_out[:2], *rA, *left_out)
+    return _pairs(batch, cores, [*rV, *rA])
+
+
+def visits(mdp: MDP, pi: Array) -> Pair:
+    """rho alone, with radii."""
+    batch, given = _given(mdp, pi)
+    P, law, _, rho0, gamma = given
+    results = _results(batch, ((mdp.S,),))
+    _visits(P, law, rho0, gamma, *results)
+    return _pairs(batch, ((mdp.S,),), results)[0]
+
+
+def _given(mdp: MDP, pi: Array) -> tuple[Shape, list[Array]]:
+    """The batch; P, pi, R, rho0 and gamma as kernels read them."""
+    batch = np.broadcast_shapes(mdp.batch, pi.shape[:-2])
+    P, *rest = (matrix(x, batch, core) for x, core in ((mdp.P, 3), (pi, 2), (mdp.R, 2), (mdp.rho0, 1), (mdp.gamma, 0)))
+    return batch, [expanded(P, mdp.S * mdp.A * mdp.S), *rest]
+
+
+def _results(batch: Shape, cores: tuple[Shape, ...]) -> list[Array]:
+    return [empty(batch, core) for core in cores for _ in range(2)]
+
+
+def _pairs(batch: Shape, cores: tuple[Shape, ...], results: list[Array]) -> tuple[Pair, ...]:
     found = [table(x, batch, cores[i // 2]) for i, x in enumerate(results)]
     return tuple(zip(found[::2], found[1::2], strict=True))
 
@@ -106,19 +126,88 @@ def put_down(x: Any, r: Any, mid: Any, rad: Any, k: Any, at: Any) -> None:
     keep(r, rad, k, at)
 
 
-@chunked(types.void(*[TABLE] * 10, REFERENCES, *[OUT] * 12))
+@inner(types.UniTuple(LANES, 3)(VECTOR, VECTOR, VECTOR))
+def started(begin: Any, x: Any, xl: Any) -> Any:
+    """Write the start, exactly normalised, in two floats; its mass, and the least product."""
+    mass, mass_low, least = lanes(0.0), lanes(0.0), lanes(1.0)
+    for s in range(begin.shape[0]):
+        mass, mass_low = doubled.add(mass, mass_low, get(begin, (s,)), lanes(0.0))
+    for s in range(begin.shape[0]):
+        first = get(begin, (s,))
+        y, yl = doubled.divide(first, lanes(0.0), mass, mass_low)
+        least = lesser(least, y, first != 0.0)
+        put(x, (s,), y)
+        put(xl, (s,), yl)
+    return mass, mass_low, least
+
+
+@inner(types.UniTuple(LANES, 2)(MATRIX, MATRIX, INDEX, VECTOR, *[LANES] * 3, types.float64, VECTOR, VECTOR))
+def visited(
+    m: Any, ml: Any, chosen: Any, known_to: Any, mass: Any, mass_low: Any, least: Any, few: Any, x: Any, xl: Any
+) -> Any:
+    """Visits in the place of a start that :func:`started` wrote; what they are off by, of themselves and besides."""
+    tiles.exchange(x, chosen)
+    tiles.exchange(xl, chosen)
+    least = smallest(least, sweep(m, ml, x, xl, x.shape[0]))
+    least = smallest(least, sweep_back(m, ml, x, xl))
+    relative = get(known_to, (SOLVE,))
+    loss = lost(least, lanes(1.0), choose(relative < np.inf, 1.0, np.inf), known_to)
+    tiles.exchange(x, chosen)
+    tiles.exchange(xl, chosen)
+    inexact = (mass != 1.0) | (mass_low != 0.0)
+    return (relative + choose(inexact, few, 0.0)) * (1.0 + 4.0 * relative), loss
+
+
+@chunked(types.void(*[TABLE] * 4, OUT, OUT))
+def _visits(P: Any, pi: Any, rho0: Any, gamma: Any, rho: Any, rrho: Any) -> None:
+    n, pairs = rho.shape[0], P.shape[0] // rho.shape[0]
+    actions = pairs // n
+    tile = room(WIDTH * (pairs * n + pairs + 2 * actions + 2 * n * n + 6 * n + PLACES)).reshape(-1, WIDTH)
+    p, tile = tile[: pairs * n], tile[pairs * n :]
+    law, tile = tile[:pairs], tile[pairs:]
+    weight, tile = tile[:actions], tile[actions:]
+    weight_low, tile = tile[:actions], tile[actions:]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    ml, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    elapsed, tile = tile[:n], tile[n:]
+    elapsed_low, tile = tile[:n], tile[n:]
+    begin, tile = tile[:n], tile[n:]
+    size, tile = tile[:n], tile[n:]
+    x, tile = tile[:n], tile[n:]
+    xl, known_to = tile[:n], tile[n:]
+    chosen = np.empty(WIDTH, np.int64)
+    few = (2 * (n + actions) + 8) * DOUBLED
+    for block in range((rho.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, rho.shape[1])
+        load(P, at, p)
+        load(pi, at, law)
+        load(rho0, at, begin)
+        discount = fetch(gamma, 0, at)
+        least = eliminated(p, law, discount, True, m, ml, elapsed, elapsed_low, weight, weight_low, size, chosen)
+        accuracy(lanes(0.0), lanes(0.0), discount, least, n, actions, True, known_to)
+        mass, mass_low, product = started(begin, x, xl)
+        relative, loss = visited(m, ml, chosen, known_to, mass, mass_low, product, few, x, xl)
+        for s in range(n):
+            there, there_low = get(x, (s,)), get(xl, (s,))
+            mid, rad = checked(there, (abs(there_low) + (relative * there + loss)) * GROW)
+            mid, rad = nonnegative(mid, rad)
+            put_down(mid, rad, rho, rrho, s, at)
+
+
+@chunked(types.void(*[TABLE] * 5, types.boolean, *[OUT] * 4, types.int64[::1], *[OUT] * 13))
 def _evaluate(
     P: Any,
     pi: Any,
     R: Any,
     rho0: Any,
     gamma: Any,
+    whole: Any,
     high: Any,
     low: Any,
     time: Any,
     time_low: Any,
-    error: Any,
     reference: Any,
+    error: Any,
     V: Any,
     rV: Any,
     Q: Any,
@@ -132,16 +221,17 @@ def _evaluate(
     eta: Any,
     reta: Any,
 ) -> None:
-    n, pairs = time.shape[0], P.shape[0] // time.shape[0]
+    n, pairs = V.shape[0], P.shape[0] // V.shape[0]
     actions = pairs // n
-    tile = room(WIDTH * (pairs * n + 2 * pairs + actions + 2 * n * n + 14 * n + PLACES)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + 2 * pairs + 3 * actions + 2 * n * n + 14 * n + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
     reward, tile = tile[:pairs], tile[pairs:]
     none, tile = tile[:actions], tile[actions:]
-    m_flat, tile = tile[: n * n], tile[n * n :]
-    ml_flat, tile = tile[: n * n], tile[n * n :]
-    m, ml = m_flat.reshape(n, n, WIDTH), ml_flat.reshape(n, n, WIDTH)
+    weight, tile = tile[:actions], tile[actions:]
+    weight_low, tile = tile[:actions], tile[actions:]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    ml, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
     elapsed, tile = tile[:n], tile[n:]
     elapsed_low, tile = tile[:n], tile[n:]
     begin, tile = tile[:n], tile[n:]
@@ -161,20 +251,16 @@ def _evaluate(
     grow = GROW + 8 * n * U
     for a in range(actions):
         put(none, (a,), lanes(0.0))
-    for block in range((eta.shape[1] + WIDTH - 1) // WIDTH):
-        at = start(block, eta.shape[1])
+    for block in range((V.shape[1] + WIDTH - 1) // WIDTH):
+        at = start(block, V.shape[1])
         load(P, at, p)
         load(pi, at, law)
         load(R, at, reward)
-        load(rho0, at, begin)
-        load(high, at, m_flat)
-        load(low, at, ml_flat)
-        load(time, at, elapsed)
-        load(time_low, at, elapsed_low)
-        load(error, at, known_to)
-        load(gamma, at, x[:1])
-        discount = get(x, (0,))
-        chosen[:] = reference[at : at + WIDTH]
+        discount = fetch(gamma, 0, at)
+        least = eliminated(p, law, discount, True, m, ml, elapsed, elapsed_low, weight, weight_low, v_size, chosen)
+        accuracy(lanes(0.0), lanes(0.0), discount, least, n, actions, True, known_to)
+        if whole:
+            put_factors(m, ml, elapsed, elapsed_low, chosen, known_to, True, high, low, time, time_low, reference, error, at)
 
         for s in range(n):
             y, yl, size = mean(law, reward[s * actions : (s + 1) * actions], none, s * actions, actions)
@@ -241,42 +327,30 @@ def _evaluate(
                 r += discount * off / mass * grow + get(h_size, (s,)) + slack
                 r += choose(r != 0.0, SMALL, 0.0)
                 mid, rad = checked(y, (abs(yl) + r) * GROW)
-                q, ql = doubled.add(y, yl, here, here_low)
-                r += get(v_size, (s,)) + v_lost + few * (abs(y) + abs(here))
-                mid_q, rad_q = checked(q, (abs(ql) + r) * GROW)
                 nothing = as_all(p, reward, law, discount, n, s * actions, a, (s + 1) * actions)
                 put_down(choose(nothing, 0.0, mid), choose(nothing, 0.0, rad), A, rA, i, at)
-                put_down(choose(nothing, mid_v, mid_q), choose(nothing, rad_v, rad_q), Q, rQ, i, at)
+                if whole:
+                    q, ql = doubled.add(y, yl, here, here_low)
+                    r += get(v_size, (s,)) + v_lost + few * (abs(y) + abs(here))
+                    mid, rad = checked(q, (abs(ql) + r) * GROW)
+                    put_down(choose(nothing, mid_v, mid), choose(nothing, rad_v, rad), Q, rQ, i, at)
+        if not whole:
+            continue
 
-        mass, mass_low = lanes(0.0), lanes(0.0)
-        for s in range(n):
-            mass, mass_low = doubled.add(mass, mass_low, get(begin, (s,)), lanes(0.0))
-        least = get(known_to, (LEAST,))
+        load(rho0, at, begin)
+        mass, mass_low, least = started(begin, x, xl)
         value, value_low, value_size = lanes(0.0), lanes(0.0), lanes(0.0)
         for s in range(n):
-            first = get(begin, (s,))
-            y, yl = doubled.divide(first, lanes(0.0), mass, mass_low)
-            least = lesser(least, y, first != 0.0)
-            put(x, (s,), y)
-            put(xl, (s,), yl)
-            q, ql = doubled.multiply(y, yl, get(v, (s,)), get(vl, (s,)))
+            first, y = get(begin, (s,)), get(x, (s,))
+            q, ql = doubled.multiply(y, get(xl, (s,)), get(v, (s,)), get(vl, (s,)))
             value, value_low = doubled.add(value, value_low, q, ql)
             size = get(v_size, (s,)) + v_lost
             moved = (first != 0.0) & ((get(v, (s,)) != 0.0) | (size > 0.0))
             value_size += choose(moved, y * (few * abs(get(v, (s,))) + size) + SMALL, 0.0)
         mid, rad = checked(value, (abs(value_low) + value_size) * grow)
         put_down(mid, rad, eta, reta, 0, at)
-        tiles.exchange(x, chosen)
-        tiles.exchange(xl, chosen)
-        least = smallest(least, sweep(m, ml, x, xl, n))
-        least = smallest(least, sweep_back(m, ml, x, xl))
-        relative = get(known_to, (SOLVE,))
-        loss = lost(least, lanes(1.0), choose(relative < np.inf, 1.0, np.inf), known_to)
-        tiles.exchange(x, chosen)
-        tiles.exchange(xl, chosen)
+        relative, loss = visited(m, ml, chosen, known_to, mass, mass_low, least, few, x, xl)
         one, one_low = two_sum(lanes(1.0), -discount)
-        inexact = (mass != 1.0) | (mass_low != 0.0)
-        relative = (relative + choose(inexact, few, 0.0)) * (1.0 + 4.0 * relative)
         for s in range(n):
             there, there_low = get(x, (s,)), get(xl, (s,))
             off = relative * there + loss

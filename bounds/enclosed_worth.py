@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from bounds import enclosed_evaluation
 from bounds.enclosed_accuracy import HORIZON, PLACES, RELATIVE, SOLVE, accuracy, deviation
 from bounds.enclosed_elimination import chain_plain, factor_plain
 from bounds.enclosed_laws import Distributions, Law
@@ -26,7 +27,8 @@ from mdps import tiles
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import choose, fetch, keep, largest, smallest, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, put, room
-from mdps.mdp import MDP, Array
+from mdps.mdp import MDP, Array, trusted
+from mdps.numbers import Numbers
 
 _PAIR = types.UniTuple(LANES, 2)
 
@@ -34,10 +36,13 @@ _PAIR = types.UniTuple(LANES, 2)
 def worth(mdp: MDP, pi: Array) -> tuple[Array, Array] | None:
     """V [*B,S] and A [*B,S,A] of a policy [*B,S,A]; None where it, or the process, is not of the kind that this is about.
 
-    Float tables whose exact normalisation is meant, exact rewards and discounts, and a policy of enclosures that sum to one. A
-    policy that is another such table is evaluated in two floats.
+    Float tables whose exact normalisation is meant, exact rewards and discounts, and a policy of enclosures that sum to one, or
+    one that is another such table: that is evaluated in two floats.
     """
     rewards: Any = mdp.R
+    if (floats := _floats(mdp, pi)) is not None:
+        V, A = enclosed_evaluation.worth(*floats)
+        return Enclosure(*V), Enclosure(*A)  # type: ignore[return-value]
     if (given := _tables(mdp, pi)) is None or (isinstance(rewards, Enclosure) and rewards.rad.any()):
         return None
     batch, *tables = given
@@ -52,12 +57,24 @@ def worth(mdp: MDP, pi: Array) -> tuple[Array, Array] | None:
 def visits(mdp: MDP, pi: Array) -> Array | None:
     """rho [*B,S] of a policy of that kind; None where :func:`worth` is not about it."""
     start: Any = mdp.rho0
+    if (floats := _floats(mdp, pi)) is not None:
+        return Enclosure(*enclosed_evaluation.visits(*floats))  # type: ignore[return-value]
     if (given := _tables(mdp, pi)) is None or not isinstance(start, Enclosure):
         return None
     batch, *tables = given
     rho, off = empty(batch, (mdp.S,)), empty(batch, (mdp.S,))
     _visits(*tables, *(expanded(matrix(x, batch, 1), mdp.S) for x in (start.mid, start.rad)), rho, off)
     return Enclosure(table(rho, batch, (mdp.S,)), table(off, batch, (mdp.S,)))  # type: ignore[return-value]
+
+
+def _floats(mdp: MDP, pi: Array) -> tuple[MDP, Array] | None:
+    """The float tables of which the process and the policy are exact normalisations; None where they are not."""
+    laws = [x.table if isinstance(x, Law) else x for x in (mdp.P, mdp.rho0, pi)]
+    numbers = [x.mid if isinstance(x, Enclosure) and not x.rad.any() else x for x in (mdp.R, mdp.gamma)]
+    if not isinstance(mdp.P, Law) or any(isinstance(x, Numbers) for x in (*laws, *numbers)):
+        return None
+    (P, rho0, policy), (R, gamma) = laws, numbers
+    return trusted(P, R, rho0, gamma), policy
 
 
 def _tables(mdp: MDP, pi: Array) -> tuple[Any, ...] | None:

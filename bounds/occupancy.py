@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from bounds import divergences
+from bounds import divergences, enclosed_solves
 from bounds.catalogue import Mask, lemma
 from bounds.comparison import Comparison, once, unit_values
+from bounds.enclosure import Enclosure
 from bounds.planar_average import Average, average
 from bounds.spreads import overlap
 from bounds.tables import connected, dot, floats_in_planes, largest, normalised, total
@@ -131,6 +132,9 @@ def _stationary(chain: Resolvent) -> Array:
 
     In proportion to the visits between two of the reference; for other numbers than floats the unit rewards' levels.
     """
+    enclosed: Any = enclosed_solves.unit_levels(chain.factors)
+    if enclosed is not None:
+        return cast(Array, Enclosure(*enclosed))
     units = np.eye(chain.time.shape[-1])
     if isinstance(chain.time, Numbers) or isinstance(chain.factors, Numbers):
         return np.stack([chain.relative_values(unit)[1] for unit in units], -1)
