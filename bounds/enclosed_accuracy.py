@@ -69,7 +69,7 @@ def _relative_error(cost: Any, degree: Any, unit: Any, chain: Any) -> Any:
 @inner(types.void(LANES, LANES, LANES, LANES, SIZE, SIZE, types.boolean, VECTOR))
 def accuracy(off: Any, drift: Any, gamma: Any, least: Any, n: Any, actions: Any, twice: Any, out: Any) -> None:
     """Write what solves are known to, for tables that are off by so much and drift so far; ``twice`` if in two floats."""
-    begin, unit = 2 * actions + 3 * n + 2, DOUBLED if twice else U
+    begin, unit = 2 * actions + 3 * n + 3, DOUBLED if twice else U
     off = off * 1.01
     chain = choose(off < 0.01, 2.1 * off, np.inf)
     nothing = gamma == 0.0  # to eliminate

@@ -25,9 +25,9 @@ stages m = 1..n,
 
 where the relative values cost one more a stage, for the division that gives the level.
 
-**Start.** With A actions the mass of a row of P costs n-1, an entry of the chain A+1 more, its row's total A+2n-2, its scale and
-product 2 more: 2A+3n+2 in all; 1-gamma is exact, or less than that. That, and what the tables themselves are uncertain by, enters
-as a perturbation at m = n: where no table has a radius, nothing but roundings does.
+**Start.** With A actions the mass of a row of P costs n-1, an entry of the chain A+2 more, its row's total A+2n-2, its scale and
+product 2 more: 2A+3n+3 at most; 1-gamma is exact, or less than that. That, and what the tables themselves are uncertain by,
+enters as a perturbation at m = n: where no table has a radius, nothing but roundings does.
 
 **Sizes.** A right-hand side with signs is a difference of two without, so the same relative error applies to the sum of absolute
 values: the same solve, run in plain floats on abs(r) with sign +1. A radius of the right-hand side is carried along by that run.
@@ -238,29 +238,35 @@ def _factor_doubled(gamma: Any, m: Any, ml: Any, time: Any, tl: Any) -> Any:
     return least
 
 
-@inner(LANES(VECTOR, VECTOR, LANES, MATRIX, VECTOR))
-def chain_plain(P: Any, pi: Any, gamma: Any, m: Any, weight: Any) -> Any:
-    """``_chain_doubled`` in floats."""
+@inner(types.void(VECTOR, SIZE))
+def normalise(P: Any, n: Any) -> None:
+    """Let rows of n that sum nearly to one do so: each entry costs n + 1, or is off by the smallest float; none becomes zero."""
+    for first in range(0, P.shape[0], n):
+        mass = lanes(0.0)
+        for k in range(first, first + n):
+            mass += get(P, (k,))
+        inverse = 1.0 / mass
+        for k in range(first, first + n):
+            put(P, (k,), get(P, (k,)) * inverse)
+
+
+@inner(LANES(VECTOR, VECTOR, LANES, MATRIX))
+def chain_plain(P: Any, pi: Any, gamma: Any, m: Any) -> Any:
+    """``_chain_doubled`` in floats, for rows of P that :func:`normalise` has scaled."""
     n = m.shape[0]
-    actions = weight.shape[0]
+    actions = pi.shape[0] // n
     least = lanes(1.0)
     for s in range(n):
         total = lanes(0.0)
-        for a in range(actions):
-            i = s * actions + a
-            mass = lanes(0.0)
-            for j in range(n):
-                mass += get(P, (i * n + j,))
-            put(weight, (a,), get(pi, (i,)) / mass)
+        for i in range(s * actions, (s + 1) * actions):
             total += get(pi, (i,))
         scale = gamma / total
         for j in range(n):
             x = lanes(0.0)
-            for a in range(actions):
-                i = s * actions + a
-                entry = get(P, (i * n + j,))
-                p = get(weight, (a,)) * entry
-                least = lesser(least, p, (entry != 0.0) & (get(pi, (i,)) != 0.0))
+            for i in range(s * actions, (s + 1) * actions):
+                entry, weight = get(P, (i * n + j,)), get(pi, (i,))
+                p = weight * entry
+                least = lesser(least, p, (entry != 0.0) & (weight != 0.0))
                 x += p
             y = x * scale
             least = lesser(least, y, (x != 0.0) & (gamma != 0.0))
@@ -315,7 +321,7 @@ def _factored(
         tiles.exchange_states(m, reference)
         tiles.exchange_states(ml, reference)
         return smallest(least, _factor_doubled(gamma, m, ml, time, tl))
-    least = chain_plain(P, pi, gamma, m, weight)
+    least = chain_plain(P, pi, gamma, m)
     tiles.exchange_states(m, reference)
     for i in range(time.shape[0]):
         put(tl, (i,), lanes(0.0))
@@ -337,8 +343,13 @@ def eliminated(
     visits: Any,
     reference: Any,
 ) -> Any:
-    """Factor ``I - gamma P_pi`` of a tile and choose its references; the least product. ``visits`` is room to work in."""
+    """Factor ``I - gamma P_pi`` of a tile and choose its references; the least product.
+
+    ``visits`` is room to work in. In one float P is normalised in its place.
+    """
     reference[:] = time.shape[0] - 1
+    if not twice:
+        normalise(P, time.shape[0])
     least = _factored(P, pi, gamma, twice, m, ml, time, tl, weight, weight_low, reference)
     if tiles.rare(time):  # the reference is chosen as for floats, by floats: any will do
         tiles.choose(m, time, visits, reference)

@@ -142,9 +142,7 @@ def started(begin: Any, x: Any, xl: Any) -> Any:
 
 
 @inner(types.UniTuple(LANES, 2)(MATRIX, MATRIX, INDEX, VECTOR, *[LANES] * 3, types.float64, VECTOR, VECTOR))
-def visited(
-    m: Any, ml: Any, chosen: Any, known_to: Any, mass: Any, mass_low: Any, least: Any, few: Any, x: Any, xl: Any
-) -> Any:
+def visited(m: Any, ml: Any, chosen: Any, known_to: Any, mass: Any, mass_low: Any, least: Any, few: Any, x: Any, xl: Any) -> Any:
     """Visits in the place of a start that :func:`started` wrote; what they are off by, of themselves and besides."""
     tiles.exchange(x, chosen)
     tiles.exchange(xl, chosen)

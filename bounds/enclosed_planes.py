@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bounds.arranged import padded
 from mdps.kernels import inner
 from mdps.lane_masks import fetch
-from mdps.lanes import TABLE, WIDTH, put
+from mdps.lanes import TABLE, WIDTH, ahead, put
 from mdps.mdp import Array
 
 Shape = tuple[int, ...]
@@ -70,7 +70,8 @@ def table(matrix: Array, batch: Shape, core: Shape) -> Array:
 
 @inner(types.void(TABLE, SIZE, VECTOR))
 def load(matrix: Any, at: Any, tile: Any) -> None:
-    """Read a block of columns into a tile; the last row again where the matrix has fewer."""
+    """Read a block of columns into a tile; the last row again where the matrix has fewer. The next block is asked for."""
     last = matrix.shape[0] - 1
     for k in range(tile.shape[0]):
+        ahead(matrix, min(k, last), at + WIDTH)
         put(tile, (k,), fetch(matrix, min(k, last), at))

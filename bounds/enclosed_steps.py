@@ -15,6 +15,7 @@ import numpy as np
 from numba import types
 
 from bounds.enclosed_accuracy import PLACES
+from bounds.enclosed_elimination import normalise
 from bounds.enclosed_laws import Law
 from bounds.enclosed_planes import OUT, VECTOR, empty, expanded, load, matrix, table
 from bounds.enclosed_worth import factored, gained, parts, valued
@@ -96,7 +97,7 @@ def _natural(
 ) -> None:
     sizes, pairs = steps.shape[0], rows.shape[1]
     n = pairs // actions
-    tile = room(WIDTH * (pairs * n + 12 * pairs + n * n + actions + 6 * n + PLACES)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + 12 * pairs + n * n + 6 * n + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
     law_off, tile = tile[:pairs], tile[pairs:]
@@ -110,12 +111,13 @@ def _natural(
     theta_off, tile = tile[:pairs], tile[pairs:]
     weight, tile = tile[:pairs], tile[pairs:]
     weight_off, tile = tile[:pairs], tile[pairs:]
-    m, taken, time, given, around, size, x, radius, known_to = parts(tile, n, actions)
+    m, time, given, around, size, x, radius, known_to = parts(tile, n)
     chosen = np.empty(WIDTH, np.int64)
     none[:] = 0.0
     for block in range((values.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, values.shape[1])
         load(P, at, p)
+        normalise(p, n)
         load(R, at, reward)
         load(A, at, first)
         load(rA, at, first_off)
@@ -133,7 +135,7 @@ def _natural(
                     put(theta_off, (i,), r)
                 _weighed(theta, theta_off, weight, weight_off, actions)
                 shares(actions, weight, weight_off, rows, law, law_off)
-                factored(p, law, law_off, discount, taken, m, time, x, chosen, known_to)
+                factored(p, law, law_off, discount, m, time, x, chosen, known_to)
                 valued(law, law_off, reward, m, known_to, chosen, none, given, around, size, x, radius)
                 for s in range(n):
                     keep(get(x, (s,)), values, (k * STEPS + t) * n + s, at)

@@ -14,7 +14,7 @@ from numba import types
 
 from bounds import enclosed_evaluation
 from bounds.enclosed_accuracy import HORIZON, PLACES, RELATIVE, SOLVE, accuracy, deviation
-from bounds.enclosed_elimination import chain_plain, factor_plain
+from bounds.enclosed_elimination import chain_plain, factor_plain, normalise
 from bounds.enclosed_laws import Distributions, Law
 from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, empty, expanded, load, matrix, table
 from bounds.enclosed_radii import checked, confine_relative_values, confine_values, lost, settle, source
@@ -31,6 +31,9 @@ from mdps.mdp import MDP, Array, trusted
 from mdps.numbers import Numbers
 
 _PAIR = types.UniTuple(LANES, 2)
+
+VANISHING = 2.0**-1000
+"""More than a row of probabilities loses where they are too small to be scaled; a multiple of the smallest float takes long."""
 
 
 def worth(mdp: MDP, pi: Array) -> tuple[Array, Array] | None:
@@ -91,26 +94,29 @@ def _tables(mdp: MDP, pi: Array) -> tuple[Any, ...] | None:
     return batch, expanded(matrix(P.table, batch, 3), pairs * mdp.S), law, off, discount
 
 
-@inner(types.Tuple((MATRIX, *[VECTOR] * 8))(VECTOR, SIZE, SIZE), allocates=True)
-def parts(tile: Any, n: Any, actions: Any) -> Any:
-    """Rows of a tile for one policy, ``n^2 + A + 6 n + PLACES``: m, weight, time, given, around, size, x, radius, known_to."""
-    vectors = tile[n * n + actions :]
+@inner(types.Tuple((MATRIX, *[VECTOR] * 7))(VECTOR, SIZE), allocates=True)
+def parts(tile: Any, n: Any) -> Any:
+    """Rows of a tile for one policy, ``n^2 + 6 n + PLACES``: m, time, given, around, size, x, radius, known_to."""
+    vectors = tile[n * n :]
     time, given, around, size = vectors[:n], vectors[n : 2 * n], vectors[2 * n : 3 * n], vectors[3 * n : 4 * n]
     x, radius, known_to = vectors[4 * n : 5 * n], vectors[5 * n : 6 * n], vectors[6 * n :]
-    return tile[: n * n].reshape(n, n, WIDTH), tile[n * n : n * n + actions], time, given, around, size, x, radius, known_to
+    return tile[: n * n].reshape(n, n, WIDTH), time, given, around, size, x, radius, known_to
 
 
-@inner(types.void(VECTOR, VECTOR, VECTOR, LANES, VECTOR, MATRIX, VECTOR, VECTOR, INDEX, VECTOR))
-def factored(P: Any, law: Any, off: Any, gamma: Any, weight: Any, m: Any, time: Any, x: Any, chosen: Any, out: Any) -> None:
-    """Eliminate ``I - gamma P_pi`` in the place of m, with times and references, and write what its solves are known to."""
+@inner(types.void(VECTOR, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, INDEX, VECTOR))
+def factored(P: Any, law: Any, off: Any, gamma: Any, m: Any, time: Any, x: Any, chosen: Any, out: Any) -> None:
+    """Eliminate ``I - gamma P_pi`` in the place of m, with times and references, and write what its solves are known to.
+
+    The rows of P are normalised (:func:`bounds.enclosed_elimination.normalise`).
+    """
     n = time.shape[0]
     actions = law.shape[0] // n
     chosen[:] = n - 1
-    least = chain_plain(P, law, gamma, m, weight)
+    least = chain_plain(P, law, gamma, m)
     least = smallest(least, factor_plain(gamma, m, time))
     if tiles.rare(time):
         tiles.choose(m, time, x, chosen)
-        least = smallest(least, chain_plain(P, law, gamma, m, weight))
+        least = smallest(least, chain_plain(P, law, gamma, m))
         tiles.exchange_states(m, chosen)
         least = smallest(least, factor_plain(gamma, m, time))
     part, drift = deviation(law, off, actions, 0)
@@ -146,21 +152,21 @@ def _less(a: Any, ra: Any, b: Any, rb: Any) -> Any:
 
 @inner(_PAIR(VECTOR, VECTOR, VECTOR, VECTOR, LANES, LANES, SIZE))
 def _ahead(P: Any, h: Any, rh: Any, reach: Any, reward: Any, gamma: Any, i: Any) -> Any:
-    """``R + gamma P h`` of a state and an action: :func:`bounds.enclosed_kernels.backup` for rows that are certain."""
+    """``R + gamma P h`` of a state and an action, for rows that :func:`bounds.enclosed_elimination.normalise` has scaled.
+
+    An entry costs n + 1, its product and the sum n more, that with gamma 1; n that were nearly nothing lose less than VANISHING.
+    """
     n = h.shape[0]
-    expected, mass, size, carried = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
-    most = lanes(0.0)
+    expected, size, carried, most = lanes(0.0), lanes(0.0), lanes(0.0), lanes(0.0)
     for j in range(n):
         p, whole = get(P, (i * n + j,)), get(reach, (j,))
         expected += p * get(h, (j,))
-        mass += p
         size += p * whole
         carried += p * get(rh, (j,))
         most = largest(most, choose(p != 0.0, whole, 0.0))
-    y, error = two_sum(reward, gamma * (expected / mass))
-    slack = (2 * n + 4) * U * size + carried
-    moved = (most > 0.0) & (gamma != 0.0)
-    off = choose(moved, abs(error) + (gamma * slack / mass * (1 + 8 * n * U) + TINY), abs(error)) * GROW
+    y, error = two_sum(reward, gamma * expected)
+    slack = (2 * n + 4) * U * size + carried + VANISHING * most
+    off = choose((most > 0.0) & (gamma != 0.0), abs(error) + (gamma * slack * (1 + 8 * n * U) + TINY), abs(error)) * GROW
     return checked(y, off)
 
 
@@ -253,8 +259,7 @@ def gained(
 @chunked(types.void(*[TABLE] * 5, OUT, OUT, OUT, OUT))
 def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: Any, rA: Any) -> None:
     n, pairs = V.shape[0], pi.shape[0]
-    actions = pairs // n
-    tile = room(WIDTH * (pairs * n + 6 * pairs + n * n + actions + 6 * n + PLACES)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + 6 * pairs + n * n + 6 * n + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
     law_off, tile = tile[:pairs], tile[pairs:]
@@ -262,17 +267,18 @@ def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: An
     none, tile = tile[:pairs], tile[pairs:]
     gain, tile = tile[:pairs], tile[pairs:]
     gain_off, tile = tile[:pairs], tile[pairs:]
-    m, weight, time, given, around, size, x, radius, known_to = parts(tile, n, actions)
+    m, time, given, around, size, x, radius, known_to = parts(tile, n)
     chosen = np.empty(WIDTH, np.int64)
     none[:] = 0.0
     for block in range((V.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, V.shape[1])
         load(P, at, p)
+        normalise(p, n)
         load(pi, at, law)
         load(off, at, law_off)
         load(R, at, reward)
         discount = fetch(gamma, 0, at)
-        factored(p, law, law_off, discount, weight, m, time, x, chosen, known_to)
+        factored(p, law, law_off, discount, m, time, x, chosen, known_to)
         valued(law, law_off, reward, m, known_to, chosen, none, given, around, size, x, radius)
         for s in range(n):
             keep(get(x, (s,)), V, s, at)
@@ -286,23 +292,23 @@ def _worth(P: Any, pi: Any, off: Any, gamma: Any, R: Any, V: Any, rV: Any, A: An
 @chunked(types.void(*[TABLE] * 6, OUT, OUT))
 def _visits(P: Any, pi: Any, off: Any, gamma: Any, start_at: Any, around_start: Any, rho: Any, r: Any) -> None:
     n, pairs = rho.shape[0], pi.shape[0]
-    actions = pairs // n
-    tile = room(WIDTH * (pairs * n + 2 * pairs + n * n + actions + 7 * n + PLACES)).reshape(-1, WIDTH)
+    tile = room(WIDTH * (pairs * n + 2 * pairs + n * n + 7 * n + PLACES)).reshape(-1, WIDTH)
     p, tile = tile[: pairs * n], tile[pairs * n :]
     law, tile = tile[:pairs], tile[pairs:]
     law_off, tile = tile[:pairs], tile[pairs:]
     none, tile = tile[:n], tile[n:]
-    m, weight, time, given, around, size, x, radius, known_to = parts(tile, n, actions)
+    m, time, given, around, size, x, radius, known_to = parts(tile, n)
     chosen = np.empty(WIDTH, np.int64)
     none[:] = 0.0
     for block in range((rho.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, rho.shape[1])
         load(P, at, p)
+        normalise(p, n)
         load(pi, at, law)
         load(off, at, law_off)
         load(start_at, at, given)
         load(around_start, at, around)
-        factored(p, law, law_off, fetch(gamma, 0, at), weight, m, time, x, chosen, known_to)
+        factored(p, law, law_off, fetch(gamma, 0, at), m, time, x, chosen, known_to)
         for s in range(n):
             put(x, (s,), get(given, (s,)))
         bottom, total = source(given, around, get(known_to, (SOLVE,)), known_to, size)

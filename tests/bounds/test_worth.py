@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from truth import exact, inside, normalised
 
+from bounds.enclosed_comparison import enclose_tables
 from bounds.enclosed_laws import Distributions, Law
 from bounds.enclosed_worth import visits, worth
 from bounds.enclosure import Enclosure
@@ -92,16 +93,48 @@ def test_a_state_that_is_hardly_ever_met_is_no_reference():
     assert (A.rad < 1e-3).all()
 
 
+@pytest.mark.parametrize("table", [lambda x: x, Law], ids=["floats", "law"])
+def test_a_policy_that_is_a_table_is_known_as_well_as_in_a_comparison(table):
+    gamma = np.repeat(GAMMAS, 5)
+    mdp = garnet(4, 3, 2, gamma=gamma, seed=3, batch=gamma.shape)
+    law, other = policies(len(gamma), 4, 3, 1.0, seed=4)
+    V, A = worth(enclosed(mdp), table(law))
+    rho = visits(enclosed(mdp), table(law))
+    whole = enclose_tables(mdp, law, other).old
+    for found, expected in ((V, whole.V), (A, whole.A), (rho, whole.rho)):
+        np.testing.assert_array_equal(found.mid, expected.mid)
+        np.testing.assert_array_equal(found.rad, expected.rad)
+    ends = V.bounds(), A.bounds(), rho.bounds()
+    for i in range(len(gamma)):
+        for (low, high), truth in zip(ends, rational_worth(mdp[i], [normalised(row) for row in law[i]]), strict=True):
+            known = zip(low[i].ravel(), high[i].ravel(), np.ravel(np.array(truth, dtype=object)), strict=True)
+            assert all(inside(*each) for each in known)
+
+
 def test_what_it_is_not_about():
-    """Floats, policies that are tables, and processes that are uncertain themselves go step by step, to the same end."""
+    """Floats, and processes that are uncertain themselves, go step by step, to the same end."""
     mdp = garnet(3, 2, 2, gamma=np.full(17, 0.9), seed=0, batch=(17,))
     law = np.full((17, 3, 2), 0.5)
     assert worth(mdp, law) is visits(mdp, law) is None
-    assert worth(enclosed(mdp), Law(law)) is visits(enclosed(mdp), Law(law)) is None
     pi = Distributions(law, 1e-9 * law)
     vague = MDP(Law(mdp.P), Enclosure(mdp.R, 1e-3), Law(mdp.rho0), Enclosure(mdp.gamma))
-    assert worth(vague, pi) is None
+    assert worth(vague, pi) is worth(vague, law) is None
     V, A = worth_of_any(vague, pi)
     exactly, _ = worth_of_any(mdp, law)
     assert (np.abs(V.mid - exactly) <= V.rad).all()
     assert A.shape == (17, 3, 2)
+
+
+def test_probabilities_too_small_to_be_scaled():
+    """An action that is never taken, whose row does not sum to one, leads somewhere very good with the smallest probability."""
+    P = np.broadcast_to(np.eye(3), (1, 2, 3, 3)).swapaxes(1, 2).copy()  # both actions stay
+    P[0, 0, 1] = [0.75, 0.25 + 5e-9, 5e-324]
+    R = np.zeros((1, 3, 2))
+    R[0, 2] = 1e300
+    mdp = MDP(P, R, np.array([[1.0, 0.0, 0.0]]), np.array([0.9]))
+    law = np.broadcast_to([1.0, 0.0], (1, 3, 2))
+    _, A = worth(enclosed(mdp), Distributions(law, np.zeros_like(law)))
+    _, truth, _ = rational_worth(mdp[0], [[flint.fmpq(1), flint.fmpq(0)]] * 3)
+    low, high = A.bounds()
+    assert all(inside(*ends) for ends in zip(low[0].ravel(), high[0].ravel(), np.ravel(np.array(truth, object)), strict=True))
+    assert truth[0][1] > 0
