@@ -13,6 +13,7 @@ from typing import Any, cast
 from weakref import ref
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bounds import enclosed_divergences as divergences
 from bounds import enclosed_elimination, enclosed_evaluation, enclosed_solves, rounded, rounding
@@ -96,7 +97,7 @@ def _optimal_values(floats: MDP, enclosed: Comparison) -> Enclosure:
     V = repeated.optimal_values(floats, old.mid)
     Q = backup(floats.P, floats.R, floats.gamma, V - V.mean(-1, keepdims=True))
     best, A = (Enclosure(*known) for known in enclosed_evaluation.worth(floats, one_hot(first_largest(Q), floats.A)))
-    above: Enclosure = np.maximum(A.max((-2, -1)), 0.0) * horizon
+    above: Any = np.maximum(A.max((-2, -1)), 0.0) * horizon
     half = 0.5 * above.bounds()[1][..., None]
     return cast(Enclosure, best + Enclosure(half, half))
 
@@ -165,7 +166,7 @@ def _wide(x: Any) -> tuple[Array, Array]:
     return m, r if isinstance(x, Enclosure) else np.broadcast_to(0.0, m.shape)
 
 
-def _eliminate(P: Any, pi: Any, gamma: Any) -> tuple[Factors, Array, Array]:
+def _eliminate(P: Any, pi: Any, gamma: Any) -> tuple[Factors, Array, NDArray[np.int64]]:
     known = enclosed_elimination.eliminate(_table(P), _table(pi), _exact(gamma, "gamma"))
     return Factors(known), known.time, known.reference
 

@@ -83,13 +83,13 @@ class Factors:
     low: Array  # [*B,S,S]
     time: Array  # [*B,S] row slack in units of 1 - gamma
     time_low: Array  # [*B,S]
-    reference: Array  # [*B]
+    reference: NDArray[np.int64]  # [*B]
     error: Array  # [*B,7], at the places below
     twice: bool  # whether there are two floats; if not, ``low`` has no meaning
 
     def broadcast(self, batch: tuple[int, ...]) -> Factors:
         """The same factors repeated, as views."""
-        parts = (self.high, self.low, self.time, self.time_low, self.reference, self.error)
+        parts: tuple[Any, ...] = (self.high, self.low, self.time, self.time_low, self.reference, self.error)
         core = (2, 2, 1, 1, 0, 1)
         high, low, time, time_low, reference, error = (
             np.broadcast_to(x, batch + x.shape[x.ndim - k :]) for x, k in zip(parts, core, strict=True)

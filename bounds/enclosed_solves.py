@@ -81,7 +81,7 @@ def _units(factors: Any, whole: bool) -> tuple[Array, Array, Array, Array] | Non
     return table(v, batch, (n, n)), table(r, batch, (n, n)), table(level, batch, (n,)), table(share, batch, (n,))
 
 
-def _matrices(f: Factors, batch: Shape) -> tuple[Array, ...]:
+def _matrices(f: Factors, batch: Shape) -> tuple[Any, ...]:
     """Factors as kernels read them."""
     given = [matrix(x, batch, core) for x, core in ((f.high, 2), (f.low, 2), (f.time, 1), (f.time_low, 1), (f.error, 1))]
     return *given, references(f.reference, batch)

@@ -7,7 +7,7 @@ The steps are those of :func:`mdps.evaluate.values_and_advantages` on enclosures
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -44,8 +44,8 @@ def worth(mdp: MDP, pi: Array) -> tuple[Array, Array] | None:
     """
     rewards: Any = mdp.R
     if (floats := _floats(mdp, pi)) is not None:
-        V, A = enclosed_evaluation.worth(*floats)
-        return Enclosure(*V), Enclosure(*A)  # type: ignore[return-value]
+        known: Any = tuple(Enclosure(*found) for found in enclosed_evaluation.worth(*floats))
+        return cast(tuple[Array, Array], known)
     if (given := _tables(mdp, pi)) is None or (isinstance(rewards, Enclosure) and rewards.rad.any()):
         return None
     batch, *tables = given
