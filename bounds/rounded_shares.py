@@ -93,7 +93,7 @@ def shares(n: Any, w: Any, rw: Any, rows: Any, m: Any, r: Any) -> None:
         for block in range((count + WIDTH - 1) // WIDTH):
             at = start(block, count)
             whole, radius, odd = summed(w, rw, rows, first, stop, at)
-            plain = (whole > SURE) & (radius > 0.0) & (radius < whole) & (whole < np.inf)
+            plain = (whole > SURE) & (radius > 0.0) & (radius < whole)
             inverse = (1.0 + 4 * U) / ((whole - radius) * (1 - 4 * U))
             odd |= ~(whole > LEAST * 2.0)
             for k in range(first, stop):
@@ -101,7 +101,7 @@ def shares(n: Any, w: Any, rw: Any, rows: Any, m: Any, r: Any) -> None:
                 odd |= ~(off <= part)
                 mid = part / whole  # as rounded.divide does, with one division less
                 rad = (U * mid + (off + mid * (1 + 2 * U) * radius) * inverse) * GROW + TINY
-                rad = choose((part == 0.0) & (off == 0.0), 0.0, rad)
+                rad = choose((part == 0.0) & (off == 0.0), 0.0, rad)  # as below, but quickly
                 wide = ~(plain & (rad <= NARROW * mid))
                 if some(wide):
                     middle, half = _carefully(part, off, whole, radius, w, rw, rows, first, stop, k, at)
