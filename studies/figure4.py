@@ -93,7 +93,7 @@ def run(
     step_sizes
         Of the natural gradient, each of them run. They multiply the natural gradient of standardised advantages.
     options
-        Of :class:`trpo.step.StepOptions`.
+        Of :class:`trpo.neural.StepOptions`.
     vine
         ``states``, ``rollouts``, ``length``, ``paths``, ``q``, ``copies`` of :class:`trpo.samplers.vine.Vine`; and ``options`` of
         its own: unless they say otherwise, curvatures are computed on all of its states, which are few.

@@ -34,13 +34,13 @@ import numpy as np
 from trpo.agent import TRPO
 from trpo.baselines import Generation, MeanReturn, covariance_adaptation, cross_entropy, reward_weighted_regression
 from trpo.environments import vector_env
+from trpo.neural import StepOptions
 from trpo.normaliser import Normaliser
 from trpo.region import Measure, Reduce, Region
 from trpo.samplers.sample import Sampler
 from trpo.samplers.single_path import SinglePath
 from trpo.samplers.vine import Vine
 from trpo.single_env import single_env
-from trpo.step import StepOptions
 from trpo.threads import threads
 from trpo.values import fit_values
 
@@ -62,7 +62,7 @@ class Task:
     env: Mapping[str, Any]  # id, normalise_observations, normalise_rewards
     policy: Mapping[str, Any]  # kind and shape, of trpo.policies.make_policy
     learner: Mapping[str, Any]  # gamma, estimator, lam, value_iterations, value_damping
-    options: Mapping[str, Any] = field(default_factory=dict)  # of trpo.step.StepOptions
+    options: Mapping[str, Any] = field(default_factory=dict)  # of trpo.neural.StepOptions
     vine: Mapping[str, Any] = field(default_factory=dict)  # of trpo.samplers.vine.Vine, and its own options
     searches: Mapping[str, Any] = field(default_factory=dict)  # of CEM and CMA each; and the episodes that their answer plays
     rwr: Mapping[str, Any] = field(default_factory=dict)  # of trpo.baselines.reward_weighted_regression

@@ -35,9 +35,9 @@ from studies.figures import CYCLE, DASHES, DOUBLE, MARKERS, legend_above, style,
 from trpo.agent import TRPO
 from trpo.batch import Batch
 from trpo.linearise import flat_parameters, set_parameters
+from trpo.neural import Step, StepOptions, step
 from trpo.policies import Policy
 from trpo.region import Region
-from trpo.step import Step, StepOptions, step
 
 
 def run(

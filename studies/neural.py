@@ -31,14 +31,14 @@ from mdps.gym_bridge import TabularEnv, TabularVectorEnv
 from mdps.mdp import Array
 from trpo.agent import TRPO, Update
 from trpo.curvature import Curvature, check_curvature
+from trpo.neural import Step, StepOptions
 from trpo.policies import Kind, Policy, make_policy
 from trpo.region import Region
 from trpo.samplers.exact import Exact
 from trpo.samplers.sample import Sampler
 from trpo.samplers.single_path import SinglePath
 from trpo.samplers.vine import Vine
-from trpo.step import Step, StepOptions
-from trpo.tabulate import tabulate
+from trpo.tables import tabulate
 
 
 @dataclass(frozen=True)

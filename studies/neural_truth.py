@@ -7,7 +7,7 @@ column                  meaning
 ======================= ===================================================================================================
 sampler, curvature      as in :mod:`studies.neural` and :mod:`trpo.curvature`; ``algorithm`` is both
 policy                  kind of network
-accepted, reason        of the step, as :class:`trpo.step.Step` has them; a rejected step leaves the policy as it is
+accepted, reason        of the step, as :class:`trpo.neural.Step` has them; a rejected step leaves the policy as it is
 backtracks              candidates that the line search rejected
 kl_mean/_max_sampled    KL(old || new) over the states of the batch, what the line search held against delta
 gain_sampled            surrogate gain by the batch, in units of L: L - eta_old where the batch has all states

@@ -38,8 +38,8 @@ from studies.batches import collect
 from studies.throughput_agent_figures import figures as figures
 from studies.throughput_agent_figures import ratios as plot_ratios
 from trpo.agent import TRPO
+from trpo.neural import StepOptions, step
 from trpo.region import Region
-from trpo.step import StepOptions, step
 from trpo.threads import threads as threads_of_torch
 from trpo.values import fit_values
 

@@ -13,7 +13,7 @@ iteration, steps   updates before this one; environment steps so far
 episodes           episodes ended so far
 return_mean        mean undiscounted return of the episodes that ended in this batch; nan where none did
 return_last        of the last 100 episodes
-the rest           fields of :class:`trpo.history.Iteration`, :class:`trpo.step.Step` and as ``value_*`` :class:`trpo.values.Fit`
+the rest           fields of :class:`trpo.history.Iteration`, :class:`trpo.Step` and as ``value_*`` :class:`trpo.values.Fit`
 ================== ====================================================================================================
 
 Each seed saves its agent as it goes. A run that was killed continues where it was, and ends with the same table. The name of an
@@ -40,9 +40,9 @@ from studies.train_figures import returns
 from studies.train_summary import summary as summary
 from trpo.agent import TRPO, Update
 from trpo.environments import vector_env
+from trpo.neural import StepOptions
 from trpo.penalty import Penalty
 from trpo.region import Region
-from trpo.step import StepOptions
 
 log = logging.getLogger("studies")
 
@@ -74,7 +74,7 @@ def run(
     learner
         More arguments of :class:`trpo.agent.TRPO`, such as ``gamma`` and ``steps_per_update``.
     options
-        Arguments of :class:`trpo.step.StepOptions`.
+        Arguments of :class:`trpo.neural.StepOptions`.
     seed, seeds
         The first seed, and how many.
     steps, episodes

@@ -20,6 +20,7 @@ from trpo.arguments import available, check, fitting, integer
 from trpo.environments import EnvLike, vector_env
 from trpo.history import LAST, Iteration
 from trpo.linearise import flat_parameters
+from trpo.neural import StepOptions, step
 from trpo.penalty import Penalty
 from trpo.policies import Kind, Policy, make_network, make_policy
 from trpo.region import Region
@@ -28,7 +29,6 @@ from trpo.samplers.exact import Exact
 from trpo.samplers.paths import as_env_actions
 from trpo.samplers.sample import Sample, Sampler
 from trpo.samplers.single_path import Estimator, SinglePath
-from trpo.step import StepOptions, step
 from trpo.tensorboard import event_writer, write_numbers
 from trpo.threads import threads as threads_of_torch
 from trpo.values import ValueFunction, fit_values
@@ -68,7 +68,7 @@ class TRPO:
         Kind of network (``"tabular"``, ``"linear"``, ``"mlp"``, ``"conv"``), or a :class:`~trpo.policies.Policy` between the
         spaces of the environment, which brings its own normaliser or none.
     region
-        Trust region or penalty; see :func:`trpo.step.step`.
+        Trust region or penalty; see :func:`trpo.neural.step`.
     sampler
         ``"single_path"``, ``"exact"`` (on an MDP), or a sampler, such as :class:`trpo.samplers.vine.Vine`. With any but the
         first, arguments that would speak to it are refused: ``gamma`` to ``episodes_per_update``, and ``normalise_rewards``.

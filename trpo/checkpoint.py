@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-FORMAT = "trpo-bounds agent 2"
+FORMAT = "trpo-bounds agent 3"
 
 
 def write(path: str | Path, content: dict[str, Any]) -> None:

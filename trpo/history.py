@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trpo.step import Step
-from trpo.values import Fit
+if TYPE_CHECKING:  # which need torch: a history that is only read does not
+    from trpo.neural import Step
+    from trpo.values import Fit
 
 LAST = 100
 """Episodes that the running mean of returns is over."""

@@ -15,9 +15,9 @@ from studies.adapters.protocol import Policy, Samples, Update, World
 from studies.adapters.torch_policy import array, snapshot
 from trpo.agent import TRPO
 from trpo.distributions import DiagonalGaussian
+from trpo.neural import LineSearch, StepOptions
 from trpo.policies import Policy as Network
 from trpo.region import Region
-from trpo.step import LineSearch, StepOptions
 
 OUT_OF_REACH = 1e12
 """Share of the predicted gain that a candidate must reach where every step has to be rejected."""

@@ -14,7 +14,7 @@ from studies import estimators
 from studies.bias import VISITS
 from studies.estimators import ESTIMATORS, Estimator, figures, plot, run, summary
 from studies.truth import Truth
-from trpo.tabulate import tabulate
+from trpo.tables import tabulate
 
 torch.set_num_threads(1)
 MDPS = {"garnet": garnet(4, 2, 2, gamma=0.7, seed=1)}

@@ -24,11 +24,11 @@ from studies.runs import tables
 from trpo.agent import TRPO
 from trpo.baselines import covariance_adaptation, play
 from trpo.environments import vector_env
+from trpo.neural import LineSearch, StepOptions
 from trpo.policies import make_policy
 from trpo.region import Region
 from trpo.samplers.single_path import SinglePath
 from trpo.samplers.vine import Vine
-from trpo.step import LineSearch, StepOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 ENV = {"id": "CartPole-v1"}

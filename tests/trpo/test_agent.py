@@ -17,13 +17,13 @@ from mdps.gym_bridge import TabularEnv
 from mdps.optimal import optimal_policy
 from trpo.agent import TRPO
 from trpo.environments import vector_env
+from trpo.neural import StepOptions
 from trpo.penalty import Penalty
 from trpo.policies import make_policy
 from trpo.region import Region
 from trpo.samplers.exact import Exact
 from trpo.samplers.single_path import SinglePath
-from trpo.step import StepOptions
-from trpo.tabulate import tabulate
+from trpo.tables import tabulate
 
 SMALL = {"steps_per_update": 64, "num_envs": 4, "hidden": (8,)}
 RIVER = riverswim("osband-2013", gamma=0.95)

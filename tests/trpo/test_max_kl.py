@@ -15,9 +15,9 @@ from trpo.curvature import matrix
 from trpo.linalg import conjugate_gradients
 from trpo.linearise import flat_parameters, linearise, set_parameters
 from trpo.max_kl import max_kl_direction
+from trpo.neural import StepOptions, step
 from trpo.policies import make_policy
 from trpo.region import Region
-from trpo.step import StepOptions, step
 
 torch.set_num_threads(1)
 DELTA = 0.01

@@ -22,14 +22,14 @@ from trpo.batch import Batch
 from trpo.curvature import matrix
 from trpo.exact import natural_gradient_step, region_step
 from trpo.linearise import flat_parameters, linearise, set_parameters
+from trpo.neural import StepOptions, step
 from trpo.policies import make_policy
 from trpo.region import Region
 from trpo.samplers.exact import Exact
 from trpo.samplers.restore import CannotRestore
 from trpo.samplers.vine import Vine
 from trpo.samplers.worlds import Plan, Rolls, Simulator, Tables
-from trpo.step import StepOptions, step
-from trpo.tabulate import tabulate
+from trpo.tables import tabulate
 
 torch.set_num_threads(1)  # arrays are small
 BOUND = 5.0

@@ -12,7 +12,7 @@ from mdps.mdp import MDP
 from trpo.batch import Batch
 from trpo.policies import Policy
 from trpo.samplers.sample import Sample
-from trpo.tabulate import tabulate
+from trpo.tables import tabulate
 from trpo.values import ValueFunction
 
 
@@ -48,7 +48,7 @@ class Exact:
         Raises
         ------
         ValueError
-            If the policy does not fit the process (:func:`trpo.tabulate.tabulate`).
+            If the policy does not fit the process (:func:`trpo.tables.tabulate`).
         """
         e = evaluate(self.mdp, tabulate(policy, self.mdp))
         states = np.arange(self.mdp.S) + int(getattr(policy.encode.space, "start", 0))

@@ -13,10 +13,10 @@ from policy_cases import POLICIES, build, draw_batch, fisher_matrices, jacobian,
 
 from trpo.batch import Batch
 from trpo.linearise import flat_parameters
+from trpo.neural import LineSearch, Reason, Step, StepOptions, step
 from trpo.penalty import Penalty
 from trpo.policies import make_policy
 from trpo.region import Region
-from trpo.step import LineSearch, Reason, Step, StepOptions, step
 
 REGIONS = {
     "mean": Region("kl", "mean", 0.02),
