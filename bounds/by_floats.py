@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bounds.catalogue import Claim
 from bounds.comparison import Comparison
 from bounds.enclosed_comparison import enclose, enclose_tables
-from bounds.enclosed_usage import told
+from bounds.enclosed_usage import told, upper_usage
 from bounds.enclosure import Enclosure, choices, pair
 from bounds.verdicts import Interval, Outcome, Verdict
 from mdps.batches import rows
@@ -36,7 +36,7 @@ class Known(NamedTuple):
     holds: NDArray[np.bool_]  # [*B]
     violated: NDArray[np.bool_]  # [*B]
     least: Array  # [*B] lower end of the usage
-    most: Array  # [*B] its upper end
+    most: Array  # [*B] its upper end; zeros where all instances are decided
     error: str  # what is wrong with the claim; empty where nothing is
 
 
@@ -89,11 +89,12 @@ def _float_outcomes(claim: Claim, enclosed: Comparison) -> Known:
         nowhere, nothing = np.zeros(shape, dtype=bool), np.zeros(shape)
         return Known(nowhere, nowhere.copy(), nothing, nothing.copy(), error)
     lhs, rhs, known = sides
-    found = told(lhs, rhs, shape)
-    if known.all():
-        return Known(*found, "")
-    least, most = (np.where(known, end, 0.0) for end in (found.least, found.most))
-    return Known(found.holds & known, found.violated & known, least, most, "")
+    holds, violated, least = told(lhs, rhs, shape)
+    if not known.all():
+        holds, violated, least = holds & known, violated & known, np.where(known, least, 0.0)
+    decided = bool((holds | violated).all())
+    most = np.zeros(shape) if decided else np.where(known, upper_usage(lhs, rhs, shape), 0.0)
+    return Known(holds, violated, least, most, "")
 
 
 def _float_sides(claim: Claim, enclosed: Comparison) -> tuple[Any, Any, NDArray[np.bool_]] | None:
@@ -131,8 +132,9 @@ def by_floats(claim: Claim, enclosed: Comparison) -> Verdict:
     found = told(lhs, rhs, lhs.shape)
     violated, holds = bool(found.violated.any()), bool(found.holds.all())
     outcome = Outcome.VIOLATED if violated else Outcome.HOLDS if holds else Outcome.UNDECIDED
-    worst = int(found.most.argmax())
+    most = upper_usage(lhs, rhs, lhs.shape)
+    worst = int(most.argmax())
     left, right = (Interval(*(float(end[worst]) for end in Enclosure(*pair(side)).bounds())) for side in sides)
-    usage = Interval(float(found.least.max()), float(found.most.max()))
+    usage = Interval(float(found.least.max()), float(most.max()))
     reason = f"in floats the sides overlap: {left} and {right}" if outcome is Outcome.UNDECIDED else ""
     return Verdict(claim.id, outcome, left, right, usage, "float", 0, reason)

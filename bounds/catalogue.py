@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds.comparison import Comparison
+from bounds.enclosure import distance
 from bounds.tables import largest
 from bounds.usage import usage as usage_of
 from bounds.usage import usage_of_difference
@@ -119,7 +120,7 @@ class Claim:
         elif self.kind == "lemma":
             lhs, rhs = parts
         elif self.kind == "identity":
-            lhs, rhs = np.abs(parts[0] - parts[1]), ROUNDING * parts[2]
+            lhs, rhs = distance(parts[0], parts[1]), ROUNDING * parts[2]
         else:
             lhs, rhs = np.maximum(-parts[0], 0.0), ROUNDING * parts[1]
         return self._broadcast(lhs, rhs, c.batch)

@@ -239,6 +239,13 @@ def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
     return given.table(mid), given.table(rad)
 
 
+def distance(x: Any, y: Any) -> Any:
+    """``abs(x - y)`` of numbers of any kind; of enclosures in one pass."""
+    if isinstance(x, Enclosure) or isinstance(y, Enclosure):
+        return Enclosure(*binary(rounded.DISTANCE, x, y))
+    return np.abs(x - y)
+
+
 def unary(operation: int, x: Any, value: Any = 0.0) -> tuple[Array, Array]:
     """A function of a pair, entry by entry: :data:`bounds.rounded.ABSOLUTE` and what follows it."""
     given = arrange((*pair(x), value))

@@ -35,8 +35,8 @@ from mdps.kernels import chunked, inner
 from mdps.lane_masks import MASK, choose, fetch, fused, keep, largest, root, some, start
 from mdps.lanes import LANES, TABLE, WIDTH, lanes
 
-ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, FALL = range(7)
-"""What :func:`combine` does; a fall is a difference that is known not to be positive."""
+ADD, SUBTRACT, MULTIPLY, DIVIDE, MAXIMUM, MINIMUM, FALL, DISTANCE = range(8)
+"""What :func:`combine` does; a fall is a difference that is known not to be positive, a distance the size of one."""
 
 LESS, LESS_EQUAL, EQUAL = range(3)
 """What :func:`compare` asks."""
@@ -145,6 +145,9 @@ def _combined(operation: Any, a: Any, ra: Any, b: Any, rb: Any) -> Any:
         m, r = plus(a, ra, -b, rb)
         m, r = nonnegative(-m, r)
         return -m, r
+    if operation == DISTANCE:
+        m, r = plus(a, ra, -b, rb)
+        return functions.absolute(m, r)
     if operation == MAXIMUM:
         return functions.larger(a, ra, b, rb)
     m, r = functions.larger(-a, ra, -b, rb)
@@ -179,6 +182,9 @@ def combine(operation: Any, a: Any, ra: Any, b: Any, rb: Any, rows: Any, m: Any,
                 mid, rad, odd = add(x, rx, -y, ry)
                 mid, rad = nonnegative(-mid, rad)
                 mid = -mid
+            elif operation == DISTANCE:
+                mid, rad, odd = add(x, rx, -y, ry)
+                mid, rad = nonnegative(abs(mid), rad)
             elif operation == MAXIMUM:
                 mid, rad, odd = larger(x, rx, y, ry)
             else:

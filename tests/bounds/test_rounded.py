@@ -11,7 +11,7 @@ from truth import exact
 from bounds.divergences import kl, shift
 from bounds.enclosed_divergences import _series
 from bounds.enclosed_laws import Law
-from bounds.enclosure import Enclosure, shared
+from bounds.enclosure import Enclosure, distance, shared
 from bounds.rounding import LIBRARY
 from mdps.kernels import chunked
 from mdps.lane_masks import fetch, keep
@@ -65,6 +65,16 @@ def test_two_pairs(name, sizes, signed):
             for a, b in itertools.product(ends(x.mid[i], x.rad[i]), ends(y.mid[i], y.rad[i])):
                 if z.rad[i] < np.inf:
                     assert_contains(z, i, oracle(a, b), (x[i], y[i]))
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_a_distance_is_the_size_of_a_difference(sizes):
+    x, y = pairs(sizes, 0), pairs("ordinary", 1)
+    for a, b in ((x, y), (y, x), (x, x), (x, 1.0), (Enclosure([np.inf, 1.0], [0.0, np.inf]), 2.0)):
+        found, expected = distance(a, b), np.abs(a - b)
+        np.testing.assert_array_equal(found.mid, expected.mid)
+        np.testing.assert_array_equal(found.rad, expected.rad)
+    assert distance(1.0, 3.5) == 2.5
 
 
 ROWS = {
