@@ -1,6 +1,8 @@
 """The agent from end to end: it learns, reports, stops when told, and goes on from a file as if it had never stopped."""
 
 import math
+import sys
+from types import ModuleType
 
 import gymnasium
 import numpy as np
@@ -257,7 +259,7 @@ def test_environments_that_cannot_be_saved_warn_and_begin_new_episodes(tmp_path)
     assert len(again.learn(updates=3).history) == 3
 
 
-def test_files_that_are_none_are_named(tmp_path):
+def test_files_that_are_none_are_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="there is no checkpoint"):
         TRPO.load(tmp_path / "missing.pt", "CartPole-v1")
     path = tmp_path / "agent.pt"
@@ -270,6 +272,13 @@ def test_files_that_are_none_are_named(tmp_path):
             TRPO.load(path, "CartPole-v1")
     torch.save({"format": "another"}, path)
     with pytest.raises(ValueError, match="no checkpoint of an agent of this version"):
+        TRPO.load(path, "CartPole-v1")
+    with monkeypatch.context() as patch:
+        former = ModuleType("former")
+        former.Options = type("Options", (), {"__module__": "former"})
+        patch.setitem(sys.modules, "former", former)
+        torch.save({"options": former.Options()}, path)
+    with pytest.raises(ValueError, match=r"saved by another version\? No module named 'former'"):
         TRPO.load(path, "CartPole-v1")
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot write a checkpoint to .*give a folder that can be written"):
