@@ -1,4 +1,6 @@
-"""V and A, or the visits, of a policy that is known to within radii, in one kernel: what an update asks for, step after step.
+"""V and A, or the visits, of a policy in one kernel: what an update asks for, step after step.
+
+A policy that is a float table is left to :mod:`bounds.enclosed_evaluation`. This is about one that is known to within radii.
 
 The steps are those of :func:`mdps.evaluate.values_and_advantages` on enclosures, in the same order and with the radii that
 :mod:`bounds.enclosed_elimination`, :mod:`bounds.enclosed_solves`, :mod:`bounds.enclosed_kernels` and
