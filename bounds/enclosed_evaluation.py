@@ -1,8 +1,8 @@
 """The evaluation of a policy whose tables are floats, all of it in doubled precision: each number is the float nearest the truth.
 
-The steps are those of :func:`mdps.evaluate.evaluate`, elimination included, in one kernel: the process is read once, and nothing is
-rounded between them. A radius is half an ulp, what :mod:`bounds.enclosed_elimination` says of the solves, and w = 2^-102 for each other operation, of what it adds up. An
-advantage is a difference of relative values: its own size does not enter.
+The steps are those of :func:`mdps.evaluate.evaluate`, elimination included, in one kernel: the process is read once, and nothing
+is rounded between them. A radius is half an ulp, what :mod:`bounds.enclosed_elimination` says of the solves, and w = 2^-102 for
+each other operation, of what it adds up. An advantage is a difference of relative values: its own size does not enter.
 
 Some advantages are zero by definition, and then exactly so: if every action that the policy may take in a state has the same
 reward and, where gamma > 0, the same row of P, all of these are worth the same, and their mean is zero.
