@@ -36,7 +36,7 @@ class Known(NamedTuple):
     holds: NDArray[np.bool_]  # [*B]
     violated: NDArray[np.bool_]  # [*B]
     least: Array  # [*B] lower end of the usage
-    most: Array  # [*B] its upper end; zeros where all instances are decided
+    most: Array  # [*B] its upper end, wherever an instance is undecided; elsewhere it may be zero
     error: str  # what is wrong with the claim; empty where nothing is
 
 
@@ -91,7 +91,7 @@ def _float_outcomes(claim: Claim, enclosed: Comparison) -> Known:
     lhs, rhs, known = sides
     holds, violated, least = told(lhs, rhs, shape)
     if not known.all():
-        holds, violated, least = holds & known, violated & known, np.where(known, least, 0.0)
+        holds, violated, least = (np.where(known, x, np.zeros_like(x)) for x in (holds, violated, least))
     decided = bool((holds | violated).all())
     most = np.zeros(shape) if decided else np.where(known, upper_usage(lhs, rhs, shape), 0.0)
     return Known(holds, violated, least, most, "")

@@ -25,9 +25,10 @@ stages m = 1..n,
 
 where the relative values cost one more a stage, for the division that gives the level.
 
-**Start.** With A actions the mass of a row of P costs n-1, an entry of the chain A+2 more, its row's total A+2n-2, its scale and
-product 2 more: 2A+3n+3 at most; 1-gamma is exact, or less than that. That, and what the tables themselves are uncertain by,
-enters as a perturbation at m = n: where no table has a radius, nothing but roundings does.
+**Start.** With A actions the mass of a row of P costs n-1, its inverse and the product with it 2, that with pi and the sum A, the
+mass of pi A-1, the scale and its product 2: 2A+n+2 in all, which is put at 2A+3n+3; 1-gamma is exact, or less than that. That,
+and what the tables themselves are uncertain by, enters as a perturbation at m = n: where no table has a radius, nothing but
+roundings does.
 
 **Sizes.** A right-hand side with signs is a difference of two without, so the same relative error applies to the sum of absolute
 values: the same solve, run in plain floats on abs(r) with sign +1. A radius of the right-hand side is carried along by that run.

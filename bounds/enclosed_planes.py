@@ -73,5 +73,6 @@ def load(matrix: Any, at: Any, tile: Any) -> None:
     """Read a block of columns into a tile; the last row again where the matrix has fewer. The next block is asked for."""
     last = matrix.shape[0] - 1
     for k in range(tile.shape[0]):
-        ahead(matrix, min(k, last), at + WIDTH)
+        if matrix.shape[1] > 1:
+            ahead(matrix, min(k, last), at + WIDTH)
         put(tile, (k,), fetch(matrix, min(k, last), at))

@@ -2,9 +2,10 @@
 
 A policy that is a float table is left to :mod:`bounds.enclosed_evaluation`. This is about one that is known to within radii.
 
-The steps are those of :func:`mdps.evaluate.values_and_advantages` on enclosures, in the same order and with the radii that
+The steps are those of :func:`mdps.evaluate.values_and_advantages` on enclosures, in the same order and with radii as narrow as
 :mod:`bounds.enclosed_elimination`, :mod:`bounds.enclosed_solves`, :mod:`bounds.enclosed_kernels` and
-:mod:`bounds.rounded_products` give them one by one: only that nothing of it is written to memory, and the process is read once.
+:mod:`bounds.rounded_products` give them one by one: only that nothing of it is written to memory, and that the process is read,
+and its rows are scaled, once.
 """
 
 from __future__ import annotations
@@ -74,9 +75,11 @@ def visits(mdp: MDP, pi: Array) -> Array | None:
 
 def _floats(mdp: MDP, pi: Array) -> tuple[MDP, Array] | None:
     """The float tables of which the process and the policy are exact normalisations; None where they are not."""
+    if not (isinstance(mdp.P, Law) and isinstance(mdp.rho0, Law)):
+        return None
     laws = [x.table if isinstance(x, Law) else x for x in (mdp.P, mdp.rho0, pi)]
     numbers = [x.mid if isinstance(x, Enclosure) and not x.rad.any() else x for x in (mdp.R, mdp.gamma)]
-    if not isinstance(mdp.P, Law) or any(isinstance(x, Numbers) for x in (*laws, *numbers)):
+    if any(isinstance(x, Numbers) for x in (*laws, *numbers)):
         return None
     (P, rho0, policy), (R, gamma) = laws, numbers
     return trusted(P, R, rho0, gamma), policy

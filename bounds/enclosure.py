@@ -241,7 +241,7 @@ def binary(operation: int, x: Any, y: Any) -> tuple[Array, Array]:
 
 def distance(x: Any, y: Any) -> Any:
     """``abs(x - y)`` of numbers of any kind; of enclosures in one pass."""
-    if isinstance(x, Enclosure) or isinstance(y, Enclosure):
+    if (isinstance(x, Enclosure) or isinstance(y, Enclosure)) and not (_complex(x) or _complex(y)):
         return Enclosure(*binary(rounded.DISTANCE, x, y))
     return np.abs(x - y)
 

@@ -58,7 +58,7 @@ def test_what_verifies_does_not_import_torch_or_pandas():
 def test_exact_steps_do_not_import_torch_and_a_name_is_no_module():
     code = """if True:
         import sys, trpo
-        trpo.region_step, trpo.Region, trpo.theoretical_penalty
+        trpo.region_step, trpo.Region, trpo.theoretical_penalty, trpo.exact.region_step
         assert "torch" not in sys.modules
         import trpo.neural, trpo.tables
         from trpo import *

@@ -54,7 +54,7 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]
     try:
         content = torch.load(target, map_location=device, weights_only=False)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"{target} holds what is not to be found here; was it saved by another version? {error}") from error
+        raise ValueError(f"{target} is damaged, or was saved by another version: {error}") from error
     except Exception as error:  # pickle raises whatever the damaged bytes suggest
         raise ValueError(f"{target} is damaged or no checkpoint: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

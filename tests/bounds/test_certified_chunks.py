@@ -69,6 +69,15 @@ def test_more_than_a_chunk_as_it_is():
         assert_same(certify_batch(names, c[piece]), at_once, piece)
 
 
+@pytest.mark.parametrize("other", [np.complex128(1j), np.full(3, 1j)], ids=["number", "table"])
+def test_complex_numbers_are_left_to_exact_ones(other):
+    """Of which floats would see the real part: 0 is not i."""
+    zero = Claim("complex", "identity", "open", "a test", "x", lambda c: (c.old.eta - c.old.eta, other, np.ones(c.batch)))
+    (verdict,) = certify_batch(zero, comparison((3,)))
+    assert not verdict.error
+    assert verdict.undecided.all()
+
+
 def test_batches_of_several_axes():
     c = comparison((3, 5), gamma=np.linspace(0, 0.99, 15).reshape(3, 5))
     names = ["tv-trpo", "G16-linear", "npg-rate", "grad-match"]

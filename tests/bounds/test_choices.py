@@ -134,3 +134,10 @@ def test_a_claim_that_fails_leaves_no_choice_behind(failure):
     mdp, old, new = pairs(leads)
     verdict = certify_batch((claim("failed", statement), SECOND), compare(mdp, old, new))[1]
     np.testing.assert_array_equal(verdict.undecided, leads < 1e-10)
+
+
+def test_an_open_choice_of_a_single_instance_is_decided_in_exact_numbers():
+    mdp, old, new = (x[0] for x in pairs(np.array([2.0**-54])))
+    (verdict,) = certify_batch(SECOND, compare(mdp, old, new), exact=1)
+    assert verdict.exact
+    assert verdict.holds
