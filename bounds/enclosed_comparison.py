@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bounds import enclosed_divergences as divergences
-from bounds import enclosed_elimination, enclosed_evaluation, enclosed_solves, rounded, rounding
+from bounds import enclosed_elimination, enclosed_evaluation, enclosed_factors, enclosed_solves, rounded, rounding
 from bounds import enclosed_kernels as kernels
 from bounds.comparison import Comparison
 from bounds.enclosed_elimination import Table
@@ -110,7 +110,7 @@ class Factors(Numbers):
 
     __slots__ = ("known",)
 
-    def __init__(self, known: enclosed_elimination.Factors) -> None:
+    def __init__(self, known: enclosed_factors.Factors) -> None:
         self.known = known
 
     @property

@@ -50,16 +50,15 @@ times that; |r| is the sum of absolute values, and relative values are differenc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numpy.typing import NDArray
 
 from bounds import doubled
 from bounds.enclosed_accuracy import PLACES, accuracy, deviation
-from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, Shape, empty, expanded, load, matrix, table
+from bounds.enclosed_factors import Factors, put_factors, space
+from bounds.enclosed_planes import INDEX, MATRIX, OUT, SIZE, VECTOR, Shape, empty, expanded, load, matrix
 from bounds.rounding import two_sum
 from mdps import tiles
 from mdps.kernels import chunked, inner
@@ -74,28 +73,6 @@ class Table(NamedTuple):
     mid: Array
     rad: Array  # of the shape of mid; zero where ``raw``
     raw: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Factors:
-    """A factored ``I - gamma P_pi`` [*B], in two floats an entry, and what its solves are known to."""
-
-    high: Array  # [*B,S,S] multipliers below the diagonal, weights above, pivots on it
-    low: Array  # [*B,S,S]
-    time: Array  # [*B,S] row slack in units of 1 - gamma
-    time_low: Array  # [*B,S]
-    reference: NDArray[np.int64]  # [*B]
-    error: Array  # [*B,7], at the places below
-    twice: bool  # whether there are two floats; if not, ``low`` has no meaning
-
-    def broadcast(self, batch: tuple[int, ...]) -> Factors:
-        """The same factors repeated, as views."""
-        parts: tuple[Any, ...] = (self.high, self.low, self.time, self.time_low, self.reference, self.error)
-        core = (2, 2, 1, 1, 0, 1)
-        high, low, time, time_low, reference, error = (
-            np.broadcast_to(x, batch + x.shape[x.ndim - k :]) for x, k in zip(parts, core, strict=True)
-        )
-        return Factors(high, low, time, time_low, reference, error, self.twice)
 
 
 def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
@@ -116,30 +93,6 @@ def eliminate(P: Table, pi: Table, gamma: Array) -> Factors:
         *to,
     )
     return to.factors(batch, n, twice)
-
-
-class Space(NamedTuple):
-    """Matrices that a kernel writes factors to."""
-
-    high: Array
-    low: Array
-    time: Array
-    time_low: Array
-    reference: NDArray[np.int64]
-    error: Array
-
-    def factors(self, batch: Shape, n: int, twice: bool) -> Factors:
-        """What was written."""
-        factors = table(self.high, batch, (n, n)), table(self.low, batch, (n, n) if twice else (1, 1))
-        times = table(self.time, batch, (n,)), table(self.time_low, batch, (n,))
-        reference = self.reference[: math.prod(batch)].reshape(batch)
-        return Factors(*factors, *times, reference, table(self.error, batch, (PLACES,)), twice)
-
-
-def space(batch: Shape, n: int, twice: bool) -> Space:
-    """Room for the factors of a batch with n states."""
-    high, low, time, time_low, error = (empty(batch, (k,)) for k in (n * n, n * n if twice else 1, n, n, PLACES))
-    return Space(high, low, time, time_low, np.empty(time.shape[1], np.int64), error)
 
 
 def _deviation(given: Table, batch: Shape, core: int) -> tuple[Array, Array]:
@@ -356,38 +309,6 @@ def eliminated(
         tiles.choose(m, time, visits, reference)
         least = _factored(P, pi, gamma, twice, m, ml, time, tl, weight, weight_low, reference)
     return least
-
-
-@inner(types.void(MATRIX, MATRIX, VECTOR, VECTOR, INDEX, VECTOR, types.boolean, *[OUT] * 4, types.int64[::1], OUT, SIZE))
-def put_factors(
-    m: Any,
-    ml: Any,
-    elapsed: Any,
-    elapsed_low: Any,
-    chosen: Any,
-    known_to: Any,
-    twice: Any,
-    high: Any,
-    low: Any,
-    time: Any,
-    time_low: Any,
-    reference: Any,
-    error: Any,
-    at: Any,
-) -> None:
-    """Write the factors of a tile."""
-    n = elapsed.shape[0]
-    for place in range(PLACES):
-        keep(get(known_to, (place,)), error, place, at)
-    for i in range(n):
-        keep(get(elapsed, (i,)), time, i, at)
-        keep(get(elapsed_low, (i,)), time_low, i, at)
-        for j in range(n):
-            keep(get(m, (i, j)), high, i * n + j, at)
-            if twice:
-                keep(get(ml, (i, j)), low, i * n + j, at)
-    for lane in range(WIDTH):
-        reference[at + lane] = chosen[lane]
 
 
 @chunked(types.void(*[TABLE] * 5, types.boolean, OUT, OUT, OUT, OUT, types.int64[::1], OUT))

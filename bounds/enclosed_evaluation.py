@@ -18,7 +18,8 @@ from numba import types
 from bounds import doubled
 from bounds.doubled import DOUBLED, SMALL
 from bounds.enclosed_accuracy import PLACES, RELATIVE, SOLVE, accuracy
-from bounds.enclosed_elimination import Factors, eliminated, lesser, put_factors, space
+from bounds.enclosed_elimination import eliminated, lesser
+from bounds.enclosed_factors import Factors, put_factors, space
 from bounds.enclosed_planes import INDEX, MATRIX, OUT, VECTOR, Shape, empty, expanded, load, matrix, table
 from bounds.enclosed_radii import checked, lost, source
 from bounds.enclosed_substitution import (

@@ -12,8 +12,8 @@ import numpy as np
 from numba import types
 
 from bounds.enclosed_accuracy import HORIZON, PLACES, RELATIVE, SOLVE
-from bounds.enclosed_elimination import Factors
-from bounds.enclosed_planes import INDEX, MATRIX, OUT, REFERENCES, VECTOR, Shape, empty, load, matrix, references, table
+from bounds.enclosed_factors import READ, Factors, get_factors, matrices
+from bounds.enclosed_planes import INDEX, MATRIX, OUT, VECTOR, empty, load, matrix, table
 from bounds.enclosed_radii import checked, confine_relative_values, confine_values, lost, settle, source
 from bounds.enclosed_substitution import solve_flow, solve_occupancy, solve_relative_values, solve_values
 from bounds.rounding import GROW, nonnegative
@@ -52,7 +52,7 @@ def _solved(kind: int, f: Factors, mid: Array, rad: Array, sign: float) -> tuple
     batch = np.broadcast_shapes(f.time.shape[:-1], np.shape(mid)[:-1])
     right = matrix(mid, batch, 1), matrix(rad, batch, 1)
     v, r, level, share = (empty(batch, core) for core in ((n,), (n,), (), ()))
-    _solve(kind, f.twice, *_matrices(f, batch), *right, sign, v, r, level, share)
+    _solve(kind, f.twice, *matrices(f, batch), *right, sign, v, r, level, share)
     return table(v, batch, (n,)), table(r, batch, (n,)), table(level, batch, ()), table(share, batch, ())
 
 
@@ -75,19 +75,10 @@ def _units(factors: Any, whole: bool) -> tuple[Array, Array, Array, Array] | Non
     batch, n = f.time.shape[:-1], f.time.shape[-1]
     v, r = (empty(batch, (n, n)) if whole else np.empty((1, 1)) for _ in range(2))
     level, share = (empty(batch, (n,)) for _ in range(2))
-    _solve_units(whole, f.twice, *_matrices(f, batch), v, r, level, share)
+    _solve_units(whole, f.twice, *matrices(f, batch), v, r, level, share)
     if not whole:
         return v, r, table(level, batch, (n,)), table(share, batch, (n,))
     return table(v, batch, (n, n)), table(r, batch, (n, n)), table(level, batch, (n,)), table(share, batch, (n,))
-
-
-def _matrices(f: Factors, batch: Shape) -> tuple[Any, ...]:
-    """Factors as kernels read them."""
-    given = [matrix(x, batch, core) for x, core in ((f.high, 2), (f.low, 2), (f.time, 1), (f.time_low, 1), (f.error, 1))]
-    return *given, references(f.reference, batch)
-
-
-_FACTORS = (TABLE, TABLE, TABLE, TABLE, TABLE, REFERENCES)
 
 
 @inner(types.UniTuple(LANES, 2)(types.boolean, MATRIX, MATRIX, *[VECTOR] * 3, INDEX, types.float64, *[VECTOR] * 6))
@@ -126,7 +117,7 @@ def _relative(
     return c, off
 
 
-@chunked(types.void(types.int64, types.boolean, *_FACTORS, TABLE, TABLE, types.float64, OUT, OUT, OUT, OUT))
+@chunked(types.void(types.int64, types.boolean, *READ, TABLE, TABLE, types.float64, OUT, OUT, OUT, OUT))
 def _solve(
     kind: Any,
     twice: Any,
@@ -146,8 +137,8 @@ def _solve(
 ) -> None:
     n = time.shape[0]
     tile = room(WIDTH * (2 * n * n + 8 * n + PLACES)).reshape(-1, WIDTH)
-    m, tile = tile[: n * n], tile[n * n :]
-    ml, tile = tile[: n * n], tile[n * n :]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    ml, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
     elapsed, tile = tile[:n], tile[n:]
     elapsed_low, tile = tile[:n], tile[n:]
     given, tile = tile[:n], tile[n:]
@@ -156,23 +147,14 @@ def _solve(
     xl, tile = tile[:n], tile[n:]
     size, tile = tile[:n], tile[n:]
     radius, known_to = tile[:n], tile[n:]
-    factors, factors_low = m.reshape(n, n, WIDTH), ml.reshape(n, n, WIDTH)
     chosen = np.empty(WIDTH, np.int64)
     for block in range((v.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, v.shape[1])
-        load(high, at, m)
-        load(time, at, elapsed)
-        if twice:
-            load(low, at, ml)
-            load(time_low, at, elapsed_low)
+        get_factors(twice, high, low, time, time_low, error, reference, at, m, ml, elapsed, elapsed_low, known_to, chosen)
         load(mid, at, given)
         load(rad, at, around)
-        load(error, at, known_to)
-        chosen[:] = reference[at : at + WIDTH]
         if kind == RELATIVE_VALUES:
-            c, off = _relative(
-                twice, factors, factors_low, elapsed, elapsed_low, known_to, chosen, sign, given, around, x, xl, size, radius
-            )
+            c, off = _relative(twice, m, ml, elapsed, elapsed_low, known_to, chosen, sign, given, around, x, xl, size, radius)
             keep(c, level, 0, at)
             keep(off, share, 0, at)
         else:
@@ -184,11 +166,11 @@ def _solve(
             tiles.exchange(x, chosen)
             tiles.exchange(size, chosen)
             if kind == VALUES:
-                product, narrow = solve_values(twice, factors, factors_low, x, xl, size)
+                product, narrow = solve_values(twice, m, ml, x, xl, size)
             elif kind == OCCUPANCY:
-                product, narrow = solve_occupancy(twice, factors, factors_low, x, xl, size)
+                product, narrow = solve_occupancy(twice, m, ml, x, xl, size)
             else:
-                product, narrow = solve_flow(twice, factors, factors_low, elapsed, elapsed_low, x, xl, size, sign)
+                product, narrow = solve_flow(twice, m, ml, elapsed, elapsed_low, x, xl, size, sign)
             settle(x, xl, size, lost(smallest(least, product), narrow, total, known_to), radius)
             if kind == VALUES:
                 confine_values(x, radius, given, around, get(known_to, (HORIZON,)))
@@ -204,7 +186,7 @@ def _solve(
             keep(get(radius, (i,)), r, i, at)
 
 
-@chunked(types.void(types.boolean, types.boolean, *_FACTORS, OUT, OUT, OUT, OUT))
+@chunked(types.void(types.boolean, types.boolean, *READ, OUT, OUT, OUT, OUT))
 def _solve_units(
     whole: Any,
     twice: Any,
@@ -222,8 +204,8 @@ def _solve_units(
     """Relative values and levels of all unit rewards: the factors are read once."""
     n = time.shape[0]
     tile = room(WIDTH * (2 * n * n + 8 * n + PLACES)).reshape(-1, WIDTH)
-    m, tile = tile[: n * n], tile[n * n :]
-    ml, tile = tile[: n * n], tile[n * n :]
+    m, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
+    ml, tile = tile[: n * n].reshape(n, n, WIDTH), tile[n * n :]
     elapsed, tile = tile[:n], tile[n:]
     elapsed_low, tile = tile[:n], tile[n:]
     unit, tile = tile[:n], tile[n:]
@@ -232,23 +214,14 @@ def _solve_units(
     xl, tile = tile[:n], tile[n:]
     size, tile = tile[:n], tile[n:]
     radius, known_to = tile[:n], tile[n:]
-    factors, factors_low = m.reshape(n, n, WIDTH), ml.reshape(n, n, WIDTH)
     chosen = np.empty(WIDTH, np.int64)
     unit[:], none[:] = 0.0, 0.0
     for block in range((level.shape[1] + WIDTH - 1) // WIDTH):
         at = start(block, level.shape[1])
-        load(high, at, m)
-        load(time, at, elapsed)
-        if twice:
-            load(low, at, ml)
-            load(time_low, at, elapsed_low)
-        load(error, at, known_to)
-        chosen[:] = reference[at : at + WIDTH]
+        get_factors(twice, high, low, time, time_low, error, reference, at, m, ml, elapsed, elapsed_low, known_to, chosen)
         for k in range(n):
             put(unit, (k,), lanes(1.0))
-            c, off = _relative(
-                twice, factors, factors_low, elapsed, elapsed_low, known_to, chosen, -1.0, unit, none, x, xl, size, radius
-            )
+            c, off = _relative(twice, m, ml, elapsed, elapsed_low, known_to, chosen, -1.0, unit, none, x, xl, size, radius)
             put(unit, (k,), lanes(0.0))
             keep(c, level, k, at)
             keep(off, share, k, at)
