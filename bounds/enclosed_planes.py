@@ -74,5 +74,5 @@ def load(matrix: Any, at: Any, tile: Any) -> None:
     last = matrix.shape[0] - 1
     for k in range(tile.shape[0]):
         if matrix.shape[1] > 1:
-            ahead(matrix, min(k, last), at + WIDTH)
+            ahead(matrix, min(k, last), at + WIDTH, WIDTH)
         put(tile, (k,), fetch(matrix, min(k, last), at))

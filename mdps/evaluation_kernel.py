@@ -14,8 +14,8 @@ from mdps.batches import rows, share
 from mdps.distributions import allowance
 from mdps.kernels import chunked, inner
 from mdps.lane_masks import choose, some
-from mdps.lane_rows import gather, scatter, settle, stream
-from mdps.lanes import TABLE, WIDTH, get, lanes, load, put, room, store, write
+from mdps.lane_rows import gather, scatter, settle, stream, turn
+from mdps.lanes import TABLE, WIDTH, ahead, get, lanes, load, put, room, store, write
 from mdps.mdp import MDP, ROW_SUM_TOLERANCE, Array
 from mdps.planes import planes, unfolded, widened
 
@@ -144,6 +144,23 @@ def _find(P_at: Any, pi_at: Any, R_at: Any, rho0_at: Any, gamma_at: Any, first: 
         which[3, lane], which[4, lane] = rho0_at[i], gamma_at[i]
 
 
+FEW = 128
+"""Numbers of a row that are asked for a tile ahead; a tile of longer rows is brought in time by the memory itself."""
+
+
+@inner(types.void(TABLE, tiles.INDEX, _SIZE), inlined=True)
+def _await(table: Any, rows: Any, part: Any) -> None:
+    """Have memory bring a part of what the next tile reads, one of eight, while this one is computed: all at once would queue."""
+    numbers = table.shape[1]
+    if numbers <= FEW:
+        here, there = rows[2 * part], rows[2 * part + 1]
+        if there - here == 1:
+            ahead(table, here, 0, 2 * numbers)
+        else:
+            ahead(table, here, 0, numbers)
+            ahead(table, there, 0, numbers)
+
+
 @inner(
     types.boolean(
         *[TABLE, _INDEX] * 5,
@@ -155,7 +172,8 @@ def _find(P_at: Any, pi_at: Any, R_at: Any, rho0_at: Any, gamma_at: Any, first: 
         _OUT,
         *[tiles.INDICES] * 2,
         tiles.INDEX,
-    )
+    ),
+    inlined=True,
 )
 def _evaluate_tiles(
     P: Any,
@@ -196,7 +214,13 @@ def _evaluate_tiles(
     reward, block = block[:pairs], block[pairs:]
     advantage, block = block[:pairs], block[pairs:]
     q, block = block[:pairs], block[pairs:]
-    draft, block = block[:pairs].reshape(WIDTH * pairs), block[pairs:]
+    V_draft, block = block[:n].reshape(WIDTH, n), block[n:]
+    Q_draft, block = block[:pairs].reshape(WIDTH, pairs), block[pairs:]
+    A_draft, block = block[:pairs].reshape(WIDTH, pairs), block[pairs:]
+    rho_draft, block = block[:n].reshape(WIDTH, n), block[n:]
+    d_draft, block = block[:n].reshape(WIDTH, n), block[n:]
+    eta_draft, block = block[:1].reshape(WIDTH, 1), block[1:]
+    kept_draft, block = block[:pairs].reshape(WIDTH, pairs), block[pairs:]
     m, block = block[: n * n].reshape(n, n, WIDTH), block[n * n :]
     time, block = block[:n], block[n:]
     inverse, block = block[:n], block[n:]
@@ -224,19 +248,23 @@ def _evaluate_tiles(
             gather(rho0, which[3], 0, n, first_law)
             gather(gamma, which[4], 0, 1, discount)
             _find(P_at, pi_at, R_at, rho0_at, gamma_at, first + WIDTH, stop, later)
-            tiles.await_rows(pi, later[1], 0, pairs)
-            tiles.await_rows(R, later[2], 0, pairs)
-            tiles.await_rows(rho0, later[3], 0, n)
-            tiles.await_rows(gamma, later[4], 0, 1)
             if len(kept):
                 right = _plain(law, actions) and right
                 if past and count == WIDTH:
-                    stream(law, kept, first, draft)
+                    turn(law, kept_draft)
                 else:
                     scatter(law, kept, first, count)
+        if not planar:
+            _await(P, later[0], 0)
+            _await(pi, later[1], 0)
+            _await(R, later[2], 0)
         gamma_ = get(discount, (0,))
-        tiles.eliminate(P, planar, which[0], later[0], p, law, gamma_, m, inverse, time, visits, reference)
+        tiles.eliminate(P, planar, which[0], p, law, gamma_, m, inverse, time, visits, reference)
 
+        if not planar:
+            _await(P, later[0], 1)
+            _await(pi, later[1], 1)
+            _await(R, later[2], 1)
         for s in range(n):
             expected, mass = lanes(0.0), lanes(0.0)
             for k in range(s * actions, (s + 1) * actions):
@@ -246,22 +274,42 @@ def _evaluate_tiles(
             put(mean, (s,), expected)
             put(v, (s,), expected)
             put(visits, (s,), get(first_law, (s,)))
+        if not planar:
+            _await(P, later[0], 2)
+            _await(pi, later[1], 2)
+            _await(R, later[2], 2)
         tiles.exchange(v, reference)
         tiles.descend(m, v)
         level = get(v, (n - 1,)) / get(time, (n - 1,))
         tiles.ascend(m, inverse, v)
         tiles.exchange(v, reference)
+        if not planar:
+            _await(P, later[0], 3)
+            _await(pi, later[1], 3)
+            _await(R, later[2], 3)
         for s in range(n):  # the level is taken out first: states that never meet the reference keep their digits too
             put(h, (s,), get(mean, (s,)) - level)
         tiles.exchange(h, reference)
         tiles.descend(m, h)
         level += tiles.ascend_relative(m, inverse, time, h, lanes(-1.0))
         tiles.exchange(h, reference)
+        if not planar:
+            _await(P, later[0], 4)
+            _await(pi, later[1], 4)
+            _await(R, later[2], 4)
         tiles.exchange(visits, reference)
         tiles.solve_transposed(m, inverse, visits)
         tiles.exchange(visits, reference)
 
+        if not planar:
+            _await(P, later[0], 5)
+            _await(pi, later[1], 5)
+            _await(R, later[2], 5)
         tiles.expect(p, h, advantage)
+        if not planar:
+            _await(P, later[0], 6)
+            _await(pi, later[1], 6)
+            _await(R, later[2], 6)
         slack = lanes(1.0) - gamma_
         gained = lanes(0.0)
         for s in range(n):
@@ -279,6 +327,10 @@ def _evaluate_tiles(
                 a = get(advantage, (k,)) - expected
                 put(advantage, (k,), a)
                 put(q, (k,), value + a)
+        if not planar:
+            _await(P, later[0], 7)
+            _await(pi, later[1], 7)
+            _await(R, later[2], 7)
         put(total, (0,), gained)
         if planar:
             store(v, V, first)
@@ -295,12 +347,20 @@ def _evaluate_tiles(
                 references[first + lane] = reference[lane]
         else:
             if past and count == WIDTH:
-                stream(v, V, first, draft)
-                stream(q, Q, first, draft)
-                stream(advantage, A, first, draft)
-                stream(visits, rho, first, draft)
-                stream(share, d, first, draft)
-                stream(total, eta, first, draft)
+                turn(v, V_draft)
+                turn(q, Q_draft)
+                turn(advantage, A_draft)
+                turn(visits, rho_draft)
+                turn(share, d_draft)
+                turn(total, eta_draft)
+                if len(kept):
+                    stream(kept_draft, kept, first)
+                stream(V_draft, V, first)
+                stream(Q_draft, Q, first)
+                stream(A_draft, A, first)
+                stream(rho_draft, rho, first)
+                stream(d_draft, d, first)
+                stream(eta_draft, eta, first)
             else:
                 scatter(v, V, first, count)
                 scatter(q, Q, first, count)
@@ -314,7 +374,7 @@ def _evaluate_tiles(
     return right
 
 
-@chunked(types.boolean(*[TABLE, _INDEX] * 5, *[_OUT] * 9, tiles.INDEX, types.boolean, types.boolean, *[_SIZE] * 4))
+@chunked(types.boolean(*[TABLE, _INDEX] * 5, *[_OUT] * 9, tiles.INDEX, types.boolean, types.boolean, *[_SIZE] * 4), rolled=True)
 def _evaluate(
     P: Any,
     P_at: Any,
@@ -344,7 +404,7 @@ def _evaluate(
     stop: Any,
 ) -> bool:
     pairs = n * actions
-    block = room(WIDTH * (pairs * n + 5 * pairs + n * n + 8 * n + 2)).reshape(-1, WIDTH)
+    block = room(WIDTH * (pairs * n + 7 * pairs + n * n + 11 * n + 3)).reshape(-1, WIDTH)
     which, later, reference = np.empty((5, WIDTH), np.int64), np.empty((5, WIDTH), np.int64), np.empty(WIDTH, np.int64)
     return _evaluate_tiles(
         P,

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from llvmlite import binding as llvm  # type: ignore[import-untyped]
 from numba import guvectorize, njit, types
-from numba.core import caching
+from numba.core import caching, codegen
+from numba.core.llvm_bindings import create_pass_builder
 from numba.extending import typeof_impl
 
 try:
@@ -31,9 +33,10 @@ except ImportError:  # not a POSIX system: no lock, so let one process compile b
 class Deferred:
     """A function that is compiled, or read from disk, when it is first called or a kernel that calls it is compiled."""
 
-    def __init__(self, function: Callable[..., Any], compiler: Callable[[Callable[..., Any]], Any]) -> None:
+    def __init__(self, function: Callable[..., Any], compiler: Callable[[Callable[..., Any]], Any], rolled: bool = False) -> None:
         functools.update_wrapper(self, function)
         self._function, self._compiler = function, compiler
+        self._passes = _rolled_passes if rolled else create_pass_builder
         self._stamp = _stamp(Path(function.__code__.co_filename).parent)  # of the code as it was read, not as it is later
         self._compiled: Any = None
 
@@ -41,7 +44,8 @@ class Deferred:
     def compiled(self) -> Any:
         """What numba made of it: a dispatcher or a generalised ufunc."""
         if self._compiled is None:
-            with _alone(Path(self._function.__code__.co_filename), self._stamp):
+            path = Path(self._function.__code__.co_filename)
+            with _alone(path, self._stamp), patch.object(codegen, "create_pass_builder", self._passes):
                 if self._compiled is None:
                     self._compiled = self._compiler(self._function)
         return self._compiled
@@ -70,7 +74,7 @@ def kernel(signature: str, layout: str) -> Callable[[Callable[..., Any]], Deferr
     return lambda function: Deferred(function, guvectorize([signature], layout, nopython=True, cache=True))
 
 
-def inner(signature: Any, allocates: bool = False) -> Callable[[Callable[..., Any]], Deferred]:
+def inner(signature: Any, *, allocates: bool = False, inlined: bool = False) -> Callable[[Callable[..., Any]], Deferred]:
     """Compile a function that kernels call, e.g. ``@inner("f8(f8)")``; a division by zero follows IEEE 754.
 
     Parameters
@@ -80,14 +84,27 @@ def inner(signature: Any, allocates: bool = False) -> Callable[[Callable[..., An
     allocates
         Whether it makes arrays. One that does not is compiled without reference counts: counting a borrowed array up and down is
         atomic, and where tables are small it costs as much as what is computed from them.
+    inlined
+        Whether its code becomes a part of each kernel that calls it, which then unrolls its loops or not. A call hands over nine
+        numbers for each array: where arrays are small, as much work as what is done with them.
     """
-    compiler = njit(signature, cache=True, error_model="numpy", _nrt=allocates)  # type: ignore[call-overload]
-    return lambda function: Deferred(function, compiler)
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": allocates, "forceinline": inlined}
+    return lambda function: Deferred(function, njit(signature, **options), rolled=inlined)
 
 
-def chunked(signature: Any) -> Callable[[Callable[..., Any]], Deferred]:
-    """Compile a function that works on a chunk of a batch and releases the GIL, so that chunks run side by side."""
-    return lambda function: Deferred(function, njit(signature, cache=True, error_model="numpy", nogil=True))
+def chunked(signature: Any, *, rolled: bool = False) -> Callable[[Callable[..., Any]], Deferred]:
+    """Compile a function that works on a chunk of a batch and releases the GIL, so that chunks run side by side.
+
+    Parameters
+    ----------
+    signature
+        Types of the result and the arguments.
+    rolled
+        Whether loops stay as they are written. Unrolled, a long kernel on small tables is more code, most of it for turns that
+        are left over, than a processor keeps decoded; it then waits for its instructions.
+    """
+    compiler = njit(signature, cache=True, error_model="numpy", nogil=True)
+    return lambda function: Deferred(function, compiler, rolled)
 
 
 _one_thread = threading.RLock()
@@ -108,6 +125,13 @@ def _alone(path: Path, stamp: str) -> Iterator[None]:
             _held.add(path)
             held.callback(_held.discard, path)
         yield
+
+
+def _rolled_passes(machine: Any, opt: int = 2, loop_vectorize: bool = False, slp_vectorize: bool = False) -> Any:
+    """Make numba's passes for LLVM without the one that unrolls loops."""
+    options = llvm.create_pipeline_tuning_options(speed_level=opt)
+    options.loop_vectorization, options.slp_vectorization, options.loop_unrolling = loop_vectorize, slp_vectorize, False
+    return llvm.create_pass_builder(machine, options)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Rows of a table [N, K] into a tile [K, WIDTH] and back (:mod:`mdps.lanes`): transposes, four columns at a time, in registers.
 
-``gather`` reads any rows, ``scatter`` writes neighbouring ones, and ``stream`` does so past the caches, where a table is so large
-that it would drive out of them what is still needed.
+``gather`` reads any rows, ``scatter`` writes neighbouring ones; ``turn`` and ``stream`` do so past the caches, where a table is
+so large that it would drive out of them what is still needed.
 """
 
 from __future__ import annotations
@@ -181,16 +181,20 @@ def _past(typing: Any, draft: Any, table: Any, first: Any) -> Any:
     return types.none(draft, table, types.intp), code
 
 
-@inner(types.void(types.float64[:, ::1], types.float64[:, ::1], types.int64, types.float64[::1]))
-def stream(tile: Any, table: Any, first: Any, draft: Any) -> None:
-    """Do as ``scatter`` for a whole tile of a large table whose memory is aligned as tiles are, in a draft as large as the tile.
+@inner(types.void(types.float64[:, ::1], types.float64[:, ::1]))
+def turn(tile: Any, draft: Any) -> None:
+    """Write a tile [K, WIDTH] as rows [WIDTH, K]."""
+    _scatter_columns(tile, draft, 0, draft.shape[1])
 
-    Memory is then not read before it is written, and caches keep what is still needed.
+
+@inner(types.void(types.float64[:, ::1], types.float64[:, ::1], types.int64), inlined=True)
+def stream(draft: Any, table: Any, first: Any) -> None:
+    """Write the rows that a tile was turned into to those of a table from ``first`` on, whose memory is aligned as tiles are.
+
+    Memory is not read before it is written, and caches keep what is still needed. Turn all tables first: what has just been
+    written in parts cannot be read whole for a while.
     """
-    size = table.shape[1]
-    rows = draft[: WIDTH * size].reshape(WIDTH, size)
-    _scatter_columns(tile, rows, 0, size)
-    _past(rows, table, first)
+    _past(draft, table, first)
 
 
 @inlined

@@ -143,21 +143,20 @@ def read(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
 
 
 @inlined
-def ahead(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
-    """Ask for WIDTH numbers of row k of a matrix [K, N] that will be read soon; they may lie beyond its end."""
+def ahead(typing: Any, matrix: Any, k: Any, at: Any, count: Any) -> Any:
+    """Ask for ``count`` numbers of row k of a matrix [K, N], from column ``at`` on, that will be read soon."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address = address_of(context, builder, args[0], sig.args[0], [args[1], args[2]], 1)
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        start = builder.bitcast(address_of(context, builder, args[0], sig.args[0], args[1:3], 1), ir.IntType(8).as_pointer())
+        number, size = ir.IntType(32), args[3].type
+        kind = ir.FunctionType(ir.VoidType(), [start.type, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        start = builder.bitcast(address, byte)
-        for line in range(0, WIDTH * 8, ALIGNMENT):
-            place = builder.gep(start, [ir.Constant(number, line)])
-            builder.call(function, [place, ir.Constant(number, 0), ir.Constant(number, 3), ir.Constant(number, 1)])
+        stop = builder.mul(args[3], ir.Constant(size, 8))
+        with cgutils.for_range_slice(builder, ir.Constant(size, 0), stop, ir.Constant(size, ALIGNMENT), size) as (line, _):
+            builder.call(function, [builder.gep(start, [line]), *(ir.Constant(number, x) for x in (0, 3, 1))])
         return context.get_dummy_value()
 
-    return types.none(matrix, types.intp, types.intp), code
+    return types.none(matrix, types.intp, types.intp, types.intp), code
 
 
 @inlined
@@ -175,7 +174,7 @@ def write(typing: Any, matrix: Any, k: Any, at: Any, value: Any) -> Any:
 def load(matrix: Any, at: Any, first: Any, stop: Any, tile: Any) -> None:
     """Read the rows from ``first`` to ``stop`` of a matrix [K, N] into a tile, WIDTH columns from ``at`` on."""
     for k in range(first, stop):
-        ahead(matrix, k, at + WIDTH)
+        ahead(matrix, k, at + WIDTH, WIDTH)
         put(tile, (k,), read(matrix, k, at))
 
 

@@ -150,7 +150,7 @@ def _factor(P: Any, pi: Any, gamma: Any, m: Any, time: Any, reference: Any) -> N
         load(pi, at, 0, pairs, law)
         load(gamma, at, 0, 1, discount)
         gamma_, matrix = get(discount, (0,)), factors.reshape(n, n, WIDTH)
-        tiles.eliminate(P, True, rows, rows, p, law, gamma_, matrix, inverse, elapsed, visits, chosen)
+        tiles.eliminate(P, True, rows, p, law, gamma_, matrix, inverse, elapsed, visits, chosen)
         store(factors, m, at)
         store(elapsed, time, at)
         for lane in range(WIDTH):
@@ -255,7 +255,7 @@ def _visits(P: Any, pi: Any, gamma: Any, start: Any, rho: Any) -> None:
         load(pi, at, 0, pairs, law)
         load(gamma, at, 0, 1, discount)
         load(start, at, 0, n, x)
-        tiles.eliminate(P, True, rows, rows, p, law, get(discount, (0,)), factors, inverse, elapsed, used, chosen)
+        tiles.eliminate(P, True, rows, p, law, get(discount, (0,)), factors, inverse, elapsed, used, chosen)
         tiles.exchange(x, chosen)
         tiles.solve_transposed(factors, inverse, x)
         tiles.exchange(x, chosen)

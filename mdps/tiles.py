@@ -16,21 +16,18 @@ from mdps.kernels import inner
 from mdps.lane_masks import choose as choice
 from mdps.lane_masks import fused, some
 from mdps.lane_rows import gather
-from mdps.lanes import LANES, TABLE, WIDTH, ahead, get, lanes, load, positive, put, room
+from mdps.lanes import LANES, TABLE, WIDTH, get, lanes, load, positive, put, room
 
 VECTOR = types.float64[:, ::1]
 MATRIX = types.float64[:, :, ::1]
 INDEX = types.int64[::1]
 INDICES = types.int64[:, ::1]
 
-FEW = 128
-"""Numbers of an instance that are asked for a tile ahead; a tile of longer rows is brought in time by the memory itself."""
-
 NEAR = 512
 """Numbers of an instance whose tile fits into the nearest cache, with room to spare."""
 
 
-@inner(types.void(VECTOR, INDEX))
+@inner(types.void(VECTOR, INDEX), inlined=True)
 def exchange(x: Any, reference: Any) -> None:
     """Swap the entries of the reference and of the last state."""
     last = x.shape[0] - 1
@@ -44,7 +41,7 @@ CLOSE = 2.0**-27
 """Of a sum to one; the square of it is half a unit in the last place."""
 
 
-@inner([LANES(LANES, LANES), types.float64(types.float64, types.float64)])
+@inner([LANES(LANES, LANES), types.float64(types.float64, types.float64)], inlined=True)
 def over(x: Any, mass: Any) -> Any:
     """``x / mass``: without a division for a mass close to one, as that of every row of a checked table is."""
     missing = 1.0 - mass
@@ -55,14 +52,14 @@ def over(x: Any, mass: Any) -> Any:
     return found
 
 
-@inner([LANES(LANES, LANES, LANES), types.float64(types.float64, types.float64, types.float64)])
+@inner([LANES(LANES, LANES, LANES), types.float64(types.float64, types.float64, types.float64)], inlined=True)
 def quotient(x: Any, y: Any, inverse: Any) -> Any:
     """``x / y`` for a y whose inverse is known: what is missing of the product is found exactly, and added (Markstein 1990)."""
     first = x * inverse
     return fused(fused(-first, y, x), inverse, first)
 
 
-@inner(types.void(VECTOR, VECTOR, LANES, types.int64, types.int64, MATRIX))
+@inner(types.void(VECTOR, VECTOR, LANES, types.int64, types.int64, MATRIX), inlined=True)
 def chain(P: Any, pi: Any, gamma: Any, first: Any, stop: Any, m: Any) -> None:
     """Write the rows of ``gamma P_pi`` from state ``first`` to ``stop``, exactly normalised."""
     n = m.shape[0]
@@ -98,7 +95,7 @@ def chain(P: Any, pi: Any, gamma: Any, first: Any, stop: Any, m: Any) -> None:
             put(m, (s, j), get(m, (s, j)) * scale)
 
 
-@inner(types.void(MATRIX, VECTOR, VECTOR, LANES))
+@inner(types.void(MATRIX, VECTOR, VECTOR, LANES), inlined=True)
 def factor(m: Any, time: Any, inverse: Any, slack: Any) -> None:
     """Eliminate, ``slack = 1 - gamma``; four pivots at a time: the rest of the matrix is read and written a quarter as often."""
     n = time.shape[0]
@@ -147,7 +144,7 @@ def invert(m: Any, inverse: Any) -> None:
         put(inverse, (k,), lanes(1.0) / get(m, (k, k)))
 
 
-@inner(types.void(MATRIX, VECTOR, VECTOR))
+@inner(types.void(MATRIX, VECTOR, VECTOR), inlined=True)
 def solve_transposed(m: Any, inverse: Any, x: Any) -> None:
     """Overwrite a nonnegative source by ``x M^-1``."""
     n = x.shape[0]
@@ -164,7 +161,7 @@ def solve_transposed(m: Any, inverse: Any, x: Any) -> None:
         put(x, (k,), total)
 
 
-@inner(types.void(MATRIX, VECTOR))
+@inner(types.void(MATRIX, VECTOR), inlined=True)
 def descend(m: Any, x: Any) -> None:
     """Carry a reward to the states that are left when each state is eliminated: the first half of a solve for values."""
     for i in range(1, x.shape[0]):
@@ -174,7 +171,7 @@ def descend(m: Any, x: Any) -> None:
         put(x, (i,), total)
 
 
-@inner(types.void(MATRIX, VECTOR, VECTOR))
+@inner(types.void(MATRIX, VECTOR, VECTOR), inlined=True)
 def ascend(m: Any, inverse: Any, x: Any) -> None:
     """From the carried rewards to values."""
     n = x.shape[0]
@@ -185,7 +182,7 @@ def ascend(m: Any, inverse: Any, x: Any) -> None:
         put(x, (k,), quotient(total, get(m, (k, k)), get(inverse, (k,))))
 
 
-@inner(LANES(MATRIX, VECTOR, VECTOR, VECTOR, LANES))
+@inner(LANES(MATRIX, VECTOR, VECTOR, VECTOR, LANES), inlined=True)
 def ascend_relative(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> Any:
     """From the carried rewards to values relative to the reference; returns the level."""
     last = time.shape[0] - 1
@@ -200,7 +197,7 @@ def ascend_relative(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> Any:
     return level
 
 
-@inner(LANES(MATRIX, VECTOR, VECTOR, INDEX, VECTOR, VECTOR))
+@inner(LANES(MATRIX, VECTOR, VECTOR, INDEX, VECTOR, VECTOR), inlined=True)
 def relative(m: Any, inverse: Any, time: Any, reference: Any, reward: Any, x: Any) -> Any:
     """Write the values of a reward relative to the reference into x, and return the level, which is found first."""
     n = time.shape[0]
@@ -218,7 +215,7 @@ def relative(m: Any, inverse: Any, time: Any, reference: Any, reward: Any, x: An
     return level + rest
 
 
-@inner(types.void(MATRIX, VECTOR, VECTOR, VECTOR, LANES))
+@inner(types.void(MATRIX, VECTOR, VECTOR, VECTOR, LANES), inlined=True)
 def flow(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> None:
     """Overwrite a source that sums to zero by ``x M^-1``; with ``sign`` 1, what that adds up in absolute value."""
     n = x.shape[0]
@@ -238,7 +235,7 @@ def flow(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> None:
         put(x, (k,), total)
 
 
-@inner(types.boolean(VECTOR))
+@inner(types.boolean(VECTOR), inlined=True)
 def rare(time: Any) -> bool:
     """Whether the last state is visited rarely in some instance, and a better reference has to be found."""
     last = time.shape[0] - 1
@@ -284,26 +281,24 @@ def exchange_states(m: Any, reference: Any) -> None:
                 m[i, r, lane], m[i, last, lane] = m[i, last, lane], m[i, r, lane]
 
 
-@inner(types.void(TABLE, INDEX, types.int64, types.int64))
-def await_rows(table: Any, rows: Any, first: Any, stop: Any) -> None:
-    """Have memory bring the columns from ``first`` to ``stop`` of some rows, while something else is computed."""
-    for lane in range(WIDTH):
-        for k in range(first, stop, WIDTH):
-            ahead(table, rows[lane], k)
-
-
 @inner(types.void(VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
+def _factor_again(P: Any, pi: Any, gamma: Any, m: Any, inverse: Any, time: Any, visits: Any, reference: Any) -> None:
+    """Factor once more, with better references: a part of no kernel, for it is seldom called."""
+    choose(m, time, visits, reference)
+    chain(P, pi, gamma, 0, time.shape[0], m)
+    exchange_states(m, reference)
+    factor(m, time, inverse, lanes(1.0) - gamma)
+
+
+@inner(types.void(VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX), inlined=True)
 def _complete(P: Any, pi: Any, gamma: Any, m: Any, inverse: Any, time: Any, visits: Any, reference: Any) -> None:
-    """Factor the chain that m holds; once more with better references where the last states are visited rarely."""
+    """Factor the chain that m holds; once more where the last states are visited rarely."""
     factor(m, time, inverse, lanes(1.0) - gamma)
     if rare(time):
-        choose(m, time, visits, reference)
-        chain(P, pi, gamma, 0, time.shape[0], m)
-        exchange_states(m, reference)
-        factor(m, time, inverse, lanes(1.0) - gamma)
+        _factor_again(P, pi, gamma, m, inverse, time, visits, reference)
 
 
-@inner(types.void(VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
+@inner(types.void(VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX), inlined=True)
 def eliminate_again(P: Any, pi: Any, gamma: Any, m: Any, inverse: Any, time: Any, visits: Any, reference: Any) -> None:
     """Do as :func:`eliminate` for a P that was read before, and another policy."""
     reference[:] = time.shape[0] - 1
@@ -311,12 +306,11 @@ def eliminate_again(P: Any, pi: Any, gamma: Any, m: Any, inverse: Any, time: Any
     _complete(P, pi, gamma, m, inverse, time, visits, reference)
 
 
-@inner(types.void(TABLE, types.boolean, INDEX, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX))
+@inner(types.void(TABLE, types.boolean, INDEX, VECTOR, VECTOR, LANES, MATRIX, VECTOR, VECTOR, VECTOR, INDEX), inlined=True)
 def eliminate(
     table: Any,
     planar: Any,
     rows: Any,
-    later: Any,
     P: Any,
     pi: Any,
     gamma: Any,
@@ -328,7 +322,7 @@ def eliminate(
 ) -> None:
     """Read P from some rows of a table [N, S A S], factor ``I - gamma P_pi``, choose each reference.
 
-    Where the table is in planes, [S A S, N], the instances are those from ``rows[0]`` on. Rows ``later`` will be asked for next.
+    Where the table is in planes, [S A S, N], the instances are those from ``rows[0]`` on.
     """
     n = time.shape[0]
     reference[:] = n - 1
@@ -340,13 +334,11 @@ def eliminate(
             load(table, rows[0], first * size, stop * size, P)
         else:
             gather(table, rows, first * size, stop * size, P)
-            if n * size <= FEW:
-                await_rows(table, later, 0, n * size)
         chain(P, pi, gamma, first, stop, m)
     _complete(P, pi, gamma, m, inverse, time, visits, reference)
 
 
-@inner(types.void(VECTOR, VECTOR, VECTOR))
+@inner(types.void(VECTOR, VECTOR, VECTOR), inlined=True)
 def expect(P: Any, values: Any, q: Any) -> None:
     """Write ``P v`` [S A] with exactly normalised rows."""
     n = values.shape[0]
@@ -360,7 +352,7 @@ def expect(P: Any, values: Any, q: Any) -> None:
         put(q, (i,), over(total, mass))
 
 
-@inner(types.void(VECTOR, VECTOR, VECTOR))
+@inner(types.void(VECTOR, VECTOR, VECTOR), inlined=True)
 def spread(P: Any, weights: Any, x: Any) -> None:
     """Write ``w P`` [S], where the mass w [S A] goes, with exactly normalised rows."""
     n = x.shape[0]
