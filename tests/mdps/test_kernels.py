@@ -1,4 +1,4 @@
-"""What is compiled to disk is compiled anew where what it is made of has changed, and only there."""
+"""How kernels are compiled: anew where what they are made of has changed and only there, with loops unrolled or not."""
 
 import os
 import subprocess
@@ -40,6 +40,35 @@ def said(folder):
     done = subprocess.run([sys.executable, "-c", "import whole"], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
+
+
+LOOP = """
+from mdps.kernels import chunked
+
+def rolled(x):
+    found = 0.0
+    for i in range(len(x)):
+        found += x[i]
+    return found
+
+def unrolled(x):
+    found = 0.0
+    for i in range(len(x)):
+        found += x[i]
+    return found
+
+for function in (rolled, unrolled):
+    summed = chunked("f8(f8[::1])", rolled=function is rolled)(function)
+    print(next(iter(summed.compiled.inspect_asm().values())).count("addsd"))
+"""
+"""A sum in one order, which cannot be vectorised: one addition is in the code, or one for each turn that is unrolled."""
+
+
+def test_a_loop_is_unrolled_unless_it_is_to_stay_rolled(tmp_path):
+    (tmp_path / "whole.py").write_text(LOOP)
+    rolled, unrolled = (int(additions) for additions in said(tmp_path))
+    assert rolled == 1
+    assert unrolled > 1
 
 
 def test_a_change_in_what_is_inlined_reaches_those_that_have_it(tmp_path):
