@@ -71,7 +71,10 @@ def _in_rows(mdp: MDP, pi: Array, batch: tuple[int, ...], kept: Array) -> tuple[
     cores = ((states,), (states, actions), (states, actions), (states,), (states,), ())
     results = tuple(slabs.empty(batch + core) for core in cores)
     count = results[-1].size
-    given = [part for table, core in tables for part in rows(table, batch, core)]
+    given: list[Any] = []
+    for table, core in tables:
+        flat, index = rows(table, batch, core)
+        given += [flat, _IN_ORDER if len(flat) == count else index]
     outputs = [*(result.reshape(count, -1) for result in results), kept]
     past = sum(output.nbytes for output in outputs) >= LARGE
     wrong: list[int] = []
@@ -95,7 +98,7 @@ def _in_planes(mdp: MDP, pi: Array) -> tuple[tuple[Array, ...], Factored]:
         (mdp.rho0, (states,)),
         (mdp.gamma, ()),
     ):
-        given += [widened(table, core, count), _ANYWHERE]
+        given += [widened(table, core, count), _IN_ORDER]
     cores = ((states,), (states, actions), (states, actions), (states,), (states,), (), (states, states), (states,))
     outputs = [np.empty((math.prod(core), count)) for core in cores]
     references = np.empty(count, np.int64)
@@ -111,8 +114,8 @@ _NOT_KEPT = np.empty((0, 0))
 _NOT_FACTORED = np.empty((0, 0)), np.empty((0, 0)), np.empty(0, np.int64)
 """In place of factors, times and references, where they are not kept."""
 
-_ANYWHERE = np.zeros(1, np.int64)
-"""In place of an index: instances in planes are read in their order."""
+_IN_ORDER = np.empty(0, np.int64)
+"""In place of an index of as many rows as there are instances."""
 
 
 @inner(types.boolean(tiles.VECTOR, _SIZE))
@@ -135,13 +138,14 @@ def _plain(pi: Any, actions: Any) -> bool:
     return not some(~right)
 
 
-@inner(types.void(*[_INDEX] * 5, _SIZE, _SIZE, tiles.INDICES))
-def _find(P_at: Any, pi_at: Any, R_at: Any, rho0_at: Any, gamma_at: Any, first: Any, stop: Any, which: Any) -> None:
-    """Write which rows the instances of a tile read of each table; lanes beyond the last instance repeat it."""
+@inner(types.void(_INDEX, _SIZE, _SIZE, tiles.INDEX), inlined=True)
+def _find(at: Any, first: Any, stop: Any, rows: Any) -> None:
+    """Write which rows of a table the instances of a tile read; lanes beyond the last instance repeat it."""
     for lane in range(WIDTH):
-        i = min(first + lane, stop - 1)
-        which[0, lane], which[1, lane], which[2, lane] = P_at[i], pi_at[i], R_at[i]
-        which[3, lane], which[4, lane] = rho0_at[i], gamma_at[i]
+        rows[lane] = min(first + lane, stop - 1)
+    if len(at):
+        for lane in range(WIDTH):
+            rows[lane] = at[rows[lane]]
 
 
 FEW = 128
@@ -233,7 +237,11 @@ def _evaluate_tiles(
     discount, total = block[:1], block[1:2]
     right = True
     if not planar:
-        _find(P_at, pi_at, R_at, rho0_at, gamma_at, start, stop, which)
+        _find(P_at, start, stop, which[0])
+        _find(pi_at, start, stop, which[1])
+        _find(R_at, start, stop, which[2])
+        _find(rho0_at, start, stop, which[3])
+        _find(gamma_at, start, stop, which[4])
     for first in range(start, stop, WIDTH):
         count = min(WIDTH, stop - first)
         if planar:
@@ -247,7 +255,11 @@ def _evaluate_tiles(
             gather(R, which[2], 0, pairs, reward)
             gather(rho0, which[3], 0, n, first_law)
             gather(gamma, which[4], 0, 1, discount)
-            _find(P_at, pi_at, R_at, rho0_at, gamma_at, first + WIDTH, stop, later)
+            _find(P_at, first + WIDTH, stop, later[0])
+            _find(pi_at, first + WIDTH, stop, later[1])
+            _find(R_at, first + WIDTH, stop, later[2])
+            _find(rho0_at, first + WIDTH, stop, later[3])
+            _find(gamma_at, first + WIDTH, stop, later[4])
             if len(kept):
                 right = _plain(law, actions) and right
                 if past and count == WIDTH:

@@ -144,7 +144,7 @@ def read(typing: Any, matrix: Any, k: Any, at: Any) -> Any:
 
 @inlined
 def ahead(typing: Any, matrix: Any, k: Any, at: Any, count: Any) -> Any:
-    """Ask for ``count`` numbers of row k of a matrix [K, N], from column ``at`` on, that will be read soon."""
+    """Ask for ``count`` numbers of row k of a matrix [K, N], from column ``at`` on, that will be read soon; in pairs of lines."""
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         start = builder.bitcast(address_of(context, builder, args[0], sig.args[0], args[1:3], 1), ir.IntType(8).as_pointer())
@@ -152,8 +152,9 @@ def ahead(typing: Any, matrix: Any, k: Any, at: Any, count: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [start.type, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         stop = builder.mul(args[3], ir.Constant(size, 8))
-        with cgutils.for_range_slice(builder, ir.Constant(size, 0), stop, ir.Constant(size, ALIGNMENT), size) as (line, _):
-            builder.call(function, [builder.gep(start, [line]), *(ir.Constant(number, x) for x in (0, 3, 1))])
+        with cgutils.for_range_slice(builder, ir.Constant(size, 0), stop, ir.Constant(size, 2 * ALIGNMENT), size) as (line, _):
+            for other in (line, builder.add(line, ir.Constant(size, ALIGNMENT))):
+                builder.call(function, [builder.gep(start, [other]), *(ir.Constant(number, x) for x in (0, 3, 1))])
         return context.get_dummy_value()
 
     return types.none(matrix, types.intp, types.intp, types.intp), code

@@ -29,11 +29,14 @@ NEAR = 512
 
 @inner(types.void(VECTOR, INDEX), inlined=True)
 def exchange(x: Any, reference: Any) -> None:
-    """Swap the entries of the reference and of the last state."""
+    """Swap the entries of the reference and of the last state, which mostly are the same."""
     last = x.shape[0] - 1
+    moved = False
     for lane in range(WIDTH):
-        r = reference[lane]
-        if r != last:
+        moved |= reference[lane] != last
+    if moved:
+        for lane in range(WIDTH):
+            r = reference[lane]
             x[r, lane], x[last, lane] = x[last, lane], x[r, lane]
 
 
@@ -238,11 +241,8 @@ def flow(m: Any, inverse: Any, time: Any, x: Any, sign: Any) -> None:
 @inner(types.boolean(VECTOR), inlined=True)
 def rare(time: Any) -> bool:
     """Whether the last state is visited rarely in some instance, and a better reference has to be found."""
-    last = time.shape[0] - 1
-    found = False
-    for lane in range(WIDTH):
-        found = found or time[last, lane] > 4.0 * (last + 1)
-    return found
+    n = time.shape[0]
+    return some(get(time, (n - 1,)) > 4.0 * n)
 
 
 @inner(types.void(MATRIX, VECTOR, VECTOR, INDEX), allocates=True)
