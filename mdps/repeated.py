@@ -70,7 +70,7 @@ def _each(kernel: Any, mdp: MDP, core: tuple[int, ...], given: tuple[Array, tupl
     return found
 
 
-@inner(types.void(*[tiles.VECTOR] * 3, LANES, tiles.MATRIX, *[tiles.VECTOR] * 6, tiles.INDEX))
+@inner(types.void(*[tiles.VECTOR] * 3, LANES, tiles.MATRIX, *[tiles.VECTOR] * 6, tiles.INDEX), inlined=True)
 def _values(
     P: Any,
     law: Any,
@@ -104,7 +104,7 @@ def _values(
     tiles.exchange(v, reference)
 
 
-@inner(types.void(*[tiles.VECTOR] * 3, LANES, tiles.MATRIX, *[tiles.VECTOR] * 6, tiles.INDEX))
+@inner(types.void(*[tiles.VECTOR] * 3, LANES, tiles.MATRIX, *[tiles.VECTOR] * 6, tiles.INDEX), inlined=True)
 def _advantages(
     P: Any,
     law: Any,
@@ -143,7 +143,7 @@ def _advantages(
             put(advantage, (k,), get(advantage, (k,)) - expected)
 
 
-@inner(types.void(tiles.VECTOR, tiles.VECTOR, types.int64))
+@inner(types.void(tiles.VECTOR, tiles.VECTOR, types.int64), inlined=True)
 def _greedy(advantage: Any, law: Any, actions: Any) -> None:
     """Write the policy that takes the first of the best actions."""
     for first in range(0, law.shape[0], actions):
@@ -157,7 +157,7 @@ def _greedy(advantage: Any, law: Any, actions: Any) -> None:
             free = free - taken
 
 
-@inner(types.void(tiles.VECTOR, tiles.VECTOR, types.int64))
+@inner(types.void(tiles.VECTOR, tiles.VECTOR, types.int64), inlined=True)
 def _softmax(theta: Any, law: Any, actions: Any) -> None:
     """Write the policy in proportion to ``exp(theta)``."""
     for first in range(0, law.shape[0], actions):
@@ -170,11 +170,12 @@ def _softmax(theta: Any, law: Any, actions: Any) -> None:
             weight = choose(x > -700.0, exp(x), 0.0)
             put(law, (k,), weight)
             mass += weight
+        inverse = lanes(1.0) / mass
         for k in range(first, first + actions):
-            put(law, (k,), get(law, (k,)) / mass)
+            put(law, (k,), tiles.quotient(get(law, (k,)), mass, inverse))
 
 
-@chunked(types.void(*[TABLE] * 4, _OUT))
+@chunked(types.void(*[TABLE] * 4, _OUT), rolled=True)
 def _optimal(P: Any, R: Any, gamma: Any, A: Any, best: Any) -> None:
     n, pairs = best.shape[0], R.shape[0]
     actions = pairs // n
@@ -221,7 +222,7 @@ def _optimal(P: Any, R: Any, gamma: Any, A: Any, best: Any) -> None:
             write(best, s, at, get(kept, (s,)))
 
 
-@chunked(types.void(*[TABLE] * 4, _OUT))
+@chunked(types.void(*[TABLE] * 4, _OUT), rolled=True)
 def _natural(P: Any, R: Any, gamma: Any, steps: Any, values: Any) -> None:
     sizes, pairs = steps.shape[0], R.shape[0]
     n = values.shape[0] // (sizes * STEPS)
