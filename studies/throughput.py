@@ -67,7 +67,7 @@ SEED = 0
 def run(
     evaluations: Mapping[int, int] = EVALUATIONS,
     pairs: int = 20_000,
-    certified: int = 500,
+    certified: int = 16_000,
     steps: int = 10_000,
     optima: int = 1_000,
     sparse: Sequence[int] = (10_000, 100_000),
