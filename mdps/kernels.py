@@ -21,6 +21,7 @@ from unittest.mock import patch
 from llvmlite import binding as llvm  # type: ignore[import-untyped]
 from numba import guvectorize, njit, types
 from numba.core import caching, codegen
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.llvm_bindings import create_pass_builder
 from numba.extending import typeof_impl
 
@@ -118,6 +119,7 @@ def _alone(path: Path, stamp: str) -> Iterator[None]:
     One thread does so at a time, and a kernel may compile others of its file on the way.
     """
     with contextlib.ExitStack() as held:
+        held.enter_context(global_compiler_lock)  # numba's own, first as elsewhere: what is patched in numba here is for no other
         held.enter_context(_one_thread)
         held.enter_context(patch.object(caching._SourceFileBackedLocatorMixin, "get_source_stamp", lambda _: stamp))
         if fcntl and path not in _held:

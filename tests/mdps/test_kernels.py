@@ -34,10 +34,10 @@ print(whole(1.0), every([1.0]), sum(whole.compiled.stats.cache_hits.values()))
 """
 
 
-def said(folder):
+def said(folder, code="import whole"):
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     env.pop("NUMBA_CACHE_DIR", None)
-    done = subprocess.run([sys.executable, "-c", "import whole"], env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -69,6 +69,39 @@ def test_a_loop_is_unrolled_unless_it_is_to_stay_rolled(tmp_path):
     rolled, unrolled = (int(additions) for additions in said(tmp_path))
     assert rolled == 1
     assert unrolled > 1
+
+
+OTHERS = """
+import threading
+import time
+from numba.core import codegen
+from numba.core.compiler_lock import global_compiler_lock
+from mdps.kernels import chunked
+
+@chunked("f8(f8)", rolled=True)
+def first(x):
+    return x + 1
+
+@chunked("f8(f8)", rolled=True)
+def second(x):
+    return x + 2
+
+def main():
+    with global_compiler_lock:  # as while numba compiles something else
+        passes = codegen.create_pass_builder
+        other = threading.Thread(target=lambda: first.compiled, daemon=True)
+        other.start()
+        time.sleep(0.5)
+        print(codegen.create_pass_builder is passes)
+        print(second(1.0))  # a kernel that this something else calls
+    other.join()
+    print(first(1.0))
+"""
+
+
+def test_compiling_leaves_alone_what_numba_compiles_for_others(tmp_path):
+    (tmp_path / "whole.py").write_text(OTHERS)
+    assert said(tmp_path, "import whole; whole.main()") == ["True", "3.0", "2.0"]
 
 
 def test_a_change_in_what_is_inlined_reaches_those_that_have_it(tmp_path):
