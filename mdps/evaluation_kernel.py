@@ -139,8 +139,7 @@ def _plain(pi: Any, actions: Any) -> bool:
 
 
 @inner(types.void(_INDEX, _SIZE, _SIZE, tiles.INDEX), inlined=True)
-def _find(at: Any, first: Any, stop: Any, rows: Any) -> None:
-    """Write which rows of a table the instances of a tile read; lanes beyond the last instance repeat it."""
+def _find_in(at: Any, first: Any, stop: Any, rows: Any) -> None:
     for lane in range(WIDTH):
         rows[lane] = min(first + lane, stop - 1)
     if len(at):
@@ -148,21 +147,45 @@ def _find(at: Any, first: Any, stop: Any, rows: Any) -> None:
             rows[lane] = at[rows[lane]]
 
 
+@inner(types.void(*[_INDEX] * 5, _SIZE, _SIZE, tiles.INDICES), inlined=True)
+def _find(P_at: Any, pi_at: Any, R_at: Any, rho0_at: Any, gamma_at: Any, first: Any, stop: Any, which: Any) -> None:
+    """Write which rows the instances of a tile read of each table; lanes beyond the last instance repeat it."""
+    _find_in(P_at, first, stop, which[0])
+    _find_in(pi_at, first, stop, which[1])
+    _find_in(R_at, first, stop, which[2])
+    _find_in(rho0_at, first, stop, which[3])
+    _find_in(gamma_at, first, stop, which[4])
+
+
+PARTS = 8
+"""In which a tile is asked for ahead."""
+
 FEW = 128
 """Numbers of a row that are asked for a tile ahead; a tile of longer rows is brought in time by the memory itself."""
 
 
 @inner(types.void(TABLE, tiles.INDEX, _SIZE), inlined=True)
-def _await(table: Any, rows: Any, part: Any) -> None:
-    """Have memory bring a part of what the next tile reads, one of eight, while this one is computed: all at once would queue."""
+def _await_rows(table: Any, rows: Any, part: Any) -> None:
     numbers = table.shape[1]
     if numbers <= FEW:
-        here, there = rows[2 * part], rows[2 * part + 1]
-        if there - here == 1:
-            ahead(table, here, 0, 2 * numbers)
+        first, stop = part * WIDTH // PARTS, (part + 1) * WIDTH // PARTS
+        if rows[stop - 1] - rows[first] == stop - 1 - first:
+            ahead(table, rows[first], 0, (stop - first) * numbers)
         else:
-            ahead(table, here, 0, numbers)
-            ahead(table, there, 0, numbers)
+            for lane in range(first, stop):
+                ahead(table, rows[lane], 0, numbers)
+
+
+@inner(types.void(types.boolean, *[TABLE] * 3, tiles.INDICES, _SIZE), inlined=True)
+def _await(planar: Any, P: Any, pi: Any, R: Any, later: Any, part: Any) -> None:
+    """Have memory bring a part of what the next tile reads while this one is computed: all of it at once would queue.
+
+    Planes are asked for as they are read (:func:`mdps.lanes.load`).
+    """
+    if not planar:
+        _await_rows(P, later[0], part)
+        _await_rows(pi, later[1], part)
+        _await_rows(R, later[2], part)
 
 
 @inner(
@@ -237,11 +260,7 @@ def _evaluate_tiles(
     discount, total = block[:1], block[1:2]
     right = True
     if not planar:
-        _find(P_at, start, stop, which[0])
-        _find(pi_at, start, stop, which[1])
-        _find(R_at, start, stop, which[2])
-        _find(rho0_at, start, stop, which[3])
-        _find(gamma_at, start, stop, which[4])
+        _find(P_at, pi_at, R_at, rho0_at, gamma_at, start, stop, which)
     for first in range(start, stop, WIDTH):
         count = min(WIDTH, stop - first)
         if planar:
@@ -255,28 +274,18 @@ def _evaluate_tiles(
             gather(R, which[2], 0, pairs, reward)
             gather(rho0, which[3], 0, n, first_law)
             gather(gamma, which[4], 0, 1, discount)
-            _find(P_at, first + WIDTH, stop, later[0])
-            _find(pi_at, first + WIDTH, stop, later[1])
-            _find(R_at, first + WIDTH, stop, later[2])
-            _find(rho0_at, first + WIDTH, stop, later[3])
-            _find(gamma_at, first + WIDTH, stop, later[4])
+            _find(P_at, pi_at, R_at, rho0_at, gamma_at, first + WIDTH, stop, later)
             if len(kept):
                 right = _plain(law, actions) and right
                 if past and count == WIDTH:
                     turn(law, kept_draft)
                 else:
                     scatter(law, kept, first, count)
-        if not planar:
-            _await(P, later[0], 0)
-            _await(pi, later[1], 0)
-            _await(R, later[2], 0)
+        _await(planar, P, pi, R, later, 0)
         gamma_ = get(discount, (0,))
         tiles.eliminate(P, planar, which[0], p, law, gamma_, m, inverse, time, visits, reference)
 
-        if not planar:
-            _await(P, later[0], 1)
-            _await(pi, later[1], 1)
-            _await(R, later[2], 1)
+        _await(planar, P, pi, R, later, 1)
         for s in range(n):
             expected, mass = lanes(0.0), lanes(0.0)
             for k in range(s * actions, (s + 1) * actions):
@@ -286,42 +295,27 @@ def _evaluate_tiles(
             put(mean, (s,), expected)
             put(v, (s,), expected)
             put(visits, (s,), get(first_law, (s,)))
-        if not planar:
-            _await(P, later[0], 2)
-            _await(pi, later[1], 2)
-            _await(R, later[2], 2)
+        _await(planar, P, pi, R, later, 2)
         tiles.exchange(v, reference)
         tiles.descend(m, v)
         level = get(v, (n - 1,)) / get(time, (n - 1,))
         tiles.ascend(m, inverse, v)
         tiles.exchange(v, reference)
-        if not planar:
-            _await(P, later[0], 3)
-            _await(pi, later[1], 3)
-            _await(R, later[2], 3)
+        _await(planar, P, pi, R, later, 3)
         for s in range(n):  # the level is taken out first: states that never meet the reference keep their digits too
             put(h, (s,), get(mean, (s,)) - level)
         tiles.exchange(h, reference)
         tiles.descend(m, h)
         level += tiles.ascend_relative(m, inverse, time, h, lanes(-1.0))
         tiles.exchange(h, reference)
-        if not planar:
-            _await(P, later[0], 4)
-            _await(pi, later[1], 4)
-            _await(R, later[2], 4)
+        _await(planar, P, pi, R, later, 4)
         tiles.exchange(visits, reference)
         tiles.solve_transposed(m, inverse, visits)
         tiles.exchange(visits, reference)
 
-        if not planar:
-            _await(P, later[0], 5)
-            _await(pi, later[1], 5)
-            _await(R, later[2], 5)
+        _await(planar, P, pi, R, later, 5)
         tiles.expect(p, h, advantage)
-        if not planar:
-            _await(P, later[0], 6)
-            _await(pi, later[1], 6)
-            _await(R, later[2], 6)
+        _await(planar, P, pi, R, later, 6)
         slack = lanes(1.0) - gamma_
         gained = lanes(0.0)
         for s in range(n):
@@ -339,10 +333,7 @@ def _evaluate_tiles(
                 a = get(advantage, (k,)) - expected
                 put(advantage, (k,), a)
                 put(q, (k,), value + a)
-        if not planar:
-            _await(P, later[0], 7)
-            _await(pi, later[1], 7)
-            _await(R, later[2], 7)
+        _await(planar, P, pi, R, later, 7)
         put(total, (0,), gained)
         if planar:
             store(v, V, first)

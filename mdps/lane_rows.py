@@ -162,9 +162,19 @@ def scatter(tile: Any, table: Any, first: Any, count: Any) -> None:
                 table[first + lane, k] = tile[k, lane]
 
 
+@inner(types.void(types.float64[:, ::1], types.float64[:, ::1]))
+def turn(tile: Any, draft: Any) -> None:
+    """Write a tile [K, WIDTH] as rows [WIDTH, K]."""
+    _scatter_columns(tile, draft, 0, draft.shape[1])
+
+
 @inlined
-def _past(typing: Any, draft: Any, table: Any, first: Any) -> Any:
-    """Write a draft [WIDTH, K] to the rows of a table from ``first`` on, past the caches: each line of it is whole."""
+def stream(typing: Any, draft: Any, table: Any, first: Any) -> Any:
+    """Write the rows that a tile was turned into to those of a table from ``first`` on, whose memory is aligned as tiles are.
+
+    Past the caches: memory is not read before it is written, and caches keep what is still needed. Turn all tables first: what
+    has just been written in parts cannot be read whole for a while.
+    """
 
     def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         draft, table, first = args
@@ -179,22 +189,6 @@ def _past(typing: Any, draft: Any, table: Any, first: Any) -> Any:
         return context.get_dummy_value()
 
     return types.none(draft, table, types.intp), code
-
-
-@inner(types.void(types.float64[:, ::1], types.float64[:, ::1]))
-def turn(tile: Any, draft: Any) -> None:
-    """Write a tile [K, WIDTH] as rows [WIDTH, K]."""
-    _scatter_columns(tile, draft, 0, draft.shape[1])
-
-
-@inner(types.void(types.float64[:, ::1], types.float64[:, ::1], types.int64), inlined=True)
-def stream(draft: Any, table: Any, first: Any) -> None:
-    """Write the rows that a tile was turned into to those of a table from ``first`` on, whose memory is aligned as tiles are.
-
-    Memory is not read before it is written, and caches keep what is still needed. Turn all tables first: what has just been
-    written in parts cannot be read whole for a while.
-    """
-    _past(draft, table, first)
 
 
 @inlined
